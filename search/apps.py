@@ -1,0 +1,14 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class SearchConfig(AppConfig):
+    name = "search"
+    verbose_name = _("Search")
+
+    def ready(self) -> None:
+        from catalog.signals import images_added
+        from search import checks  # noqa: F401  (registers the system checks)
+        from search.receivers import embed_added
+
+        images_added.connect(embed_added, dispatch_uid="search.embed_added")

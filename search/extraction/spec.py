@@ -1,0 +1,38 @@
+"""What an extractor is made of, as plain values. A FeatureModel row is one of these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Pooling(StrEnum):
+    MEAN = "mean"
+    MAX = "max"
+    GEM = "gem"
+
+
+class Runtime(StrEnum):
+    AUTO = "auto"
+    OPENVINO = "openvino"
+    ONNX = "onnx"
+    TORCH = "torch"
+
+
+@dataclass(frozen=True)
+class ExtractorSpec:
+    """``weights`` is a path, a URL, or for torchvision 'default' or 'none'.
+
+    ``preprocessing`` overrides the backbone's own: resize (short side, pixels), crop (pixels), mean and
+    std (three numbers each, in pixel values 0 to 255).
+    """
+
+    backbone: str
+    layer: str = ""
+    weights: str = ""
+    weights_sha256: str = ""
+    pooling: Pooling = Pooling.MEAN
+    gem_p: float = 3.0
+    preprocessing: Mapping[str, object] = field(default_factory=dict)
+    runtime: Runtime = Runtime.AUTO

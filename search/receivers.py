@@ -1,0 +1,17 @@
+"""What the search side does when the catalog announces something: enqueue, nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from catalog.models import Collection
+
+
+def embed_added(sender: object, collection: Collection, **kwargs: Any) -> None:
+    """Embed new pictures with every feature model that one of the collection's indexes uses."""
+    from search.models import SearchIndex
+    from search.tasks import embed_pending
+
+    models = SearchIndex.objects.filter(collection=collection).values_list("feature_model_id", flat=True)
+    for feature_model_id in set(models):
+        embed_pending.delay_on_commit(collection.pk, feature_model_id)
