@@ -168,7 +168,7 @@ def decode(
         kind = "JPEG" if im.format == "MPO" else str(im.format)
         try:
             if min_side:
-                im.draft(None, (min_side, min_side))  # type: ignore[arg-type]
+                im.draft(None, (min_side, min_side))
             im.load()
             orientation = _orientation(im)
             pixels = to_srgb(im)
