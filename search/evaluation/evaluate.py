@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 
 from catalog.errors import LookalikeError, gettext_noop
 from search.evaluation.metrics import Metric, Outcome, parse_metrics
+from search.evaluation.ordering import AnyScores, order
 from search.evaluation.protocol import Truth
-from search.evaluation.ranks import AnyScores, hit_ranks, order
 from search.evaluation.report import Report
 from search.types import Ids
 
@@ -30,7 +30,7 @@ class Ranking:
 
     ids: ArrayLike
     scores: ArrayLike | None = None
-    exact: Sequence[int] | None = field(default=None)  # ids by exact search, best first, for ann_recall
+    exact: ArrayLike | None = None  # ids by exact search, best first, for ann_recall
 
 
 def evaluate(
@@ -54,18 +54,18 @@ def evaluate(
 
 
 def judge(key: Hashable, ranking: Ranking, truth: Truth) -> Outcome:
-    """Order, clean and look up one ranking."""
+    """Order one ranking, take out what is ignored, and only then count ranks."""
     ids, scores = _arrays(key, ranking)
     ids = order(ids, scores)[0][0]
     ids = ids[ids >= 0]
-    if len(np.unique(ids)) < len(ids):
+    if not np.diff(np.sort(ids)).all():
         raise BadRanking(query=key, reason="it holds an id twice")
-    ignored = np.isin(ids, truth.ignored)
-    hits = hit_ranks(np.isin(ids, truth.positives)[None], ignored[None])[0]
+    ids = ids[~np.isin(ids, truth.ignored)]
+    hits = np.flatnonzero(np.isin(ids, truth.positives)) + 1
     exact = None if ranking.exact is None else np.asarray(ranking.exact, np.int64)
     if exact is not None:
         exact = exact[~np.isin(exact, truth.ignored)]
-    return Outcome(hits, truth.relevant, ids[~ignored], exact)
+    return Outcome(hits, truth.relevant, ids, exact)
 
 
 def score(metrics: Iterable[Metric], outcome: Outcome) -> dict[str, float | None]:

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catalog.errors import LookalikeError, gettext_noop
-
-Mask: TypeAlias = NDArray[np.bool_]
 
 
 class UnknownProtocol(LookalikeError):

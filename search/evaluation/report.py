@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TextIO, TypeVar
-
-import numpy as np
 
 from search.evaluation.metrics import Metric
 
@@ -50,8 +49,9 @@ class Report(Generic[Key]):
 
 
 def mean(values: Iterable[float | None]) -> float | None:
+    """Of the values that are there, whatever their order: the sum is exact."""
     known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
+    return math.fsum(known) / len(known) if known else None
 
 
 def write_csv(file: TextIO, rows: Iterable[tuple[str, str, int, float]]) -> int:

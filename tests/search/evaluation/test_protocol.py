@@ -27,8 +27,9 @@ from search.evaluation import (
     protocol_named,
     truth_of,
 )
+from search.evaluation.evaluate import judge
+from search.evaluation.ordering import order
 from search.evaluation.protocol import UnknownProtocol
-from search.evaluation.ranks import hit_ranks, order
 from search.evaluation.report import text_table, write_csv
 from tests.search.evaluation import oracle
 
@@ -139,6 +140,7 @@ def test_leave_one_out_of_caltechs_size_takes_seconds_and_little_memory():
     rng = np.random.default_rng(3)
     pictures, chunk = 9144, 256
     classes, shuffled = rng.integers(0, 102, pictures), rng.permutation(pictures)
+    members = [np.flatnonzero(classes == c) for c in range(102)]
     distinct = np.linspace(1, -1, pictures, dtype=np.float32)
     twice = np.repeat(distinct[::2], 2)
     start = time.perf_counter()
@@ -148,11 +150,14 @@ def test_leave_one_out_of_caltechs_size_takes_seconds_and_little_memory():
         ids = shuffled[(np.arange(pictures) + queries[:, None]) % pictures]
         scores = distinct if first else twice  # ties in the chunk that is compared
         ids, _ = order(ids, np.broadcast_to(scores, ids.shape))
-        hits = hit_ranks(classes[ids] == classes[queries][:, None], ids == queries[:, None])
-        if first == 0:
-            for row, query in enumerate(queries[:5]):
+        for row, query in enumerate(queries):
+            own = np.array([query])
+            outcome = judge(query, Ranking(ids[row]), Truth(np.setdiff1d(members[classes[query]], own), own))
+            if query < 5:
                 ranking = oracle.clean(np.roll(shuffled, -int(query)).tolist(), scores.tolist(), {int(query)})
-                assert hits[row].tolist() == [n for n, i in enumerate(ranking, 1) if classes[i] == classes[query]]
+                wanted = [n for n, i in enumerate(ranking, 1) if classes[i] == classes[query]]
+                assert outcome.hits.tolist() == wanted
+                assert outcome.relevant == len(wanted)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 200e6

@@ -1,4 +1,4 @@
-"""From rows of ids and scores to the ranks of hits: many queries at once, in NumPy."""
+"""The one order of rankings, for many queries at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from search.evaluation.protocol import Mask
 from search.types import Ids
 
 AnyScores: TypeAlias = NDArray[np.floating]
@@ -31,14 +30,3 @@ def order(ids: Ids, scores: AnyScores) -> tuple[Ids, AnyScores]:
         new = np.lexsort((tie[row], -rank[row]))
         ids[row], scores[row] = ids[row, new], scores[row, new]
     return ids, scores
-
-
-def hit_ranks(relevant: Mask, ignored: Mask) -> list[NDArray[np.int64]]:
-    """The 1-based ranks of each row's relevant places, counted as if the ignored places were not there.
-
-    Both masks are (queries, k), best place first. Padding belongs to ``ignored``.
-    """
-    kept = ~ignored
-    ranks = np.cumsum(kept, axis=1)
-    hits = relevant & kept
-    return [row[hit] for row, hit in zip(ranks, hits, strict=True)]
