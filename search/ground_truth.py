@@ -1,0 +1,90 @@
+"""The ground truth of a benchmark's queries, from label rows or from categories and products."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from catalog.models import Benchmark, Image, ImageRole, Label, Query, Relevance
+from search.evaluation import Grade, Protocol, Truth, truth_of
+from search.types import Ids
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A query's truth, and the grade of any picture as a person reads it."""
+
+    truth: Truth
+    grades: Mapping[int, str]
+    given: str  # the grade of a positive that has no row of its own
+
+    def grade(self, image_id: int) -> str:
+        place = int(np.searchsorted(self.truth.positives, image_id))
+        positive = place < self.truth.relevant and int(self.truth.positives[place]) == image_id
+        return self.grades.get(image_id) or (self.given if positive else Grade.NEGATIVE.value)
+
+
+class GroundTruth:
+    """Relevance of a benchmark under a protocol.
+
+    Category and product relevance need no rows: every gallery picture of the query's category (product) is
+    an easy positive. They follow the catalog, so their version is the benchmark's alone.
+    """
+
+    def __init__(self, benchmark: Benchmark, protocol: Protocol) -> None:
+        self.benchmark, self.protocol = benchmark, protocol
+        self._groups: dict[str | int, Ids] = {}
+        gallery = Image.objects.filter(collection=benchmark.collection_id, role=ImageRole.GALLERY)
+        rows = gallery.order_by("id").values_list("id", "product_id", "product__category")
+        self.products: dict[int, int] = {}
+        groups: dict[str | int, list[int]] = defaultdict(list)
+        ids: list[int] = []
+        for image_id, product_id, category in rows.iterator(chunk_size=10_000):
+            ids.append(image_id)
+            if product_id is not None:
+                self.products[image_id] = product_id
+            group = category if benchmark.relevance == Relevance.CATEGORY else product_id
+            if benchmark.relevance != Relevance.LABELS and group:
+                groups[group].append(image_id)
+        self.gallery: Ids = np.array(ids, np.int64)  # rising
+        self._groups = {group: np.array(members, np.int64) for group, members in groups.items()}
+
+    def of(self, queries: Sequence[Query]) -> list[Judgement]:
+        """The judgement of each query, whose image and product are loaded."""
+        own = self._own(queries)
+        if self.benchmark.relevance == Relevance.LABELS:
+            return self._from_labels(queries, own)
+        return [self._from_group(query, own[query.pk]) for query in queries]
+
+    def _own(self, queries: Sequence[Query]) -> dict[int, set[int]]:
+        """The query's own picture and the pictures of the same bytes, by query id."""
+        hashes = {query.image.sha256 for query in queries}
+        same: dict[str, set[int]] = defaultdict(set)
+        copies = Image.objects.filter(collection=self.benchmark.collection_id, sha256__in=hashes)
+        for image_id, sha256 in copies.values_list("id", "sha256"):
+            same[sha256].add(image_id)
+        return {query.pk: same[query.image.sha256] | {query.image_id} for query in queries}
+
+    def _from_labels(self, queries: Sequence[Query], own: Mapping[int, set[int]]) -> list[Judgement]:
+        grades: dict[int, dict[int, str]] = {query.pk: {} for query in queries}
+        labels = Label.objects.filter(query__in=list(grades)).values_list("query_id", "image_id", "grade")
+        for query_id, image_id, grade in labels.iterator(chunk_size=10_000):
+            grades[query_id][image_id] = grade
+        return [
+            Judgement(truth_of(grades[query.pk], self.protocol, own[query.pk]), grades[query.pk], Grade.EASY.value)
+            for query in queries
+        ]
+
+    def _from_group(self, query: Query, own: set[int]) -> Judgement:
+        product = query.image.product
+        group: str | int | None = None
+        if product is not None:
+            group = product.category if self.benchmark.relevance == Relevance.CATEGORY else product.pk
+        itself = np.array(sorted(own), np.int64)
+        members = self._groups.get(group or "", np.empty(0, np.int64))
+        if Grade.EASY not in self.protocol.positive:
+            members = members[:0]
+        return Judgement(Truth(np.setdiff1d(members, itself, assume_unique=True), itself), {}, Grade.EASY.value)
