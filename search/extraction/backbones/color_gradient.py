@@ -28,7 +28,10 @@ from search.extraction.spec import ExtractorSpec
 NAME = "color_gradient"
 VERSION = 1  # raise it whenever the descriptor changes
 SIDE = 128
-WEIGHTS = {"colour": 1.0, "gradients": 1.0, "texture": 1.0}
+# Shares of the score, square-rooted because a weight enters an inner product twice. Chosen on a coarse grid for
+# leave-one-out mAP on 1,795 labelled pictures (clothes, waste, fruit) that serve for nothing else here; any share
+# near these does about as well. Texture outweighs the rest because its histograms differ least between pictures.
+WEIGHTS = {"colour": 0.5**0.5, "gradients": 1.0, "texture": 2.0**0.5}
 
 Array = NDArray[np.float32]
 LIGHT_BINS, AB_BINS, AB_RANGE = 8, 8, 64.0
