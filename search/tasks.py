@@ -1,10 +1,78 @@
-"""Celery tasks: three lines each, the work is in the services."""
+"""Celery tasks: three lines each, the work is in the services. All may run twice without harm."""
 
 from __future__ import annotations
 
 from celery import shared_task
 
+from catalog.models import Collection
+from search import builds, embedding, maintenance, uploads
+from search.models import FeatureModel
+
+EMBED_CHUNK = 256  # pictures a task embeds before it lets others in
+
 
 @shared_task(name="search.embed_pending")
 def embed_pending(collection_id: int, feature_model_id: int) -> None:
-    raise NotImplementedError
+    """Embed a few hundred pictures; again while there are more; then see that there is a build."""
+    collection = Collection.objects.filter(pk=collection_id).first()
+    feature_model = FeatureModel.objects.filter(pk=feature_model_id).first()
+    if collection is None or feature_model is None:  # deleted since
+        return
+    if embedding.embed_pending(collection, feature_model, limit=EMBED_CHUNK) >= EMBED_CHUNK:
+        embed_pending.delay(collection_id, feature_model_id)
+    else:
+        _enqueue_builds(maintenance.first_builds(collection_id, feature_model_id))
+
+
+@shared_task(name="search.build_run")
+def build_run(build_id: int) -> None:
+    builds.build_run(build_id)
+
+
+@shared_task(name="search.evaluation_run")
+def evaluation_run(run_id: int) -> None:
+    from search import evaluations
+
+    evaluations.evaluation_run(run_id)
+
+
+@shared_task(name="search.jobs_resume")
+def jobs_resume() -> None:
+    """Every minute: pick up what a killed worker or a lost message left."""
+    _enqueue(maintenance.unfinished())
+
+
+@shared_task(name="search.index_maintain")
+def index_maintain(check: bool = False) -> None:
+    """Schedule the rebuilds that are due; with ``check``, nightly, compare and repair first."""
+    if check:
+        _enqueue(maintenance.repair_all())
+    _enqueue_builds(maintenance.due_builds())
+
+
+@shared_task(name="search.reindex")
+def reindex(index_id: int | None = None) -> None:
+    """Rebuild one index, or all of them: for schedules made in the admin."""
+    _enqueue_builds(maintenance.builds_for(index_id))
+
+
+@shared_task(name="search.queries_purge")
+def queries_purge() -> None:
+    uploads.queries_purge()
+
+
+def _enqueue(work: maintenance.Work) -> None:
+    from catalog.tasks import import_run
+
+    for job_id in work.imports:
+        import_run.delay_on_commit(job_id)
+    _enqueue_builds(work.builds)
+    for run_id in work.evaluations:
+        evaluation_run.delay_on_commit(run_id)
+    for collection_id, feature_model_id in work.embeddings:
+        embed_pending.delay_on_commit(collection_id, feature_model_id)
+
+
+def _enqueue_builds(build_ids: list[int]) -> None:
+    for build_id in build_ids:
+        build_run.delay_on_commit(build_id)

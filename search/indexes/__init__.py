@@ -1,0 +1,55 @@
+"""Descriptors to nearest ids. No Django here.
+
+``build_index`` makes any index FAISS has a factory string for, ``load_index`` opens a saved one.
+FAISS is imported when one of them is first called: a process that forks must not have used it before.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from search.indexes.base import BadFactory, BadParameter, BrokenIndex, DuplicateIds, Index, IndexFault
+from search.indexes.exact import ExactIndex
+from search.indexes.sizes import auto_factory
+
+__all__ = [
+    "BadFactory",
+    "BadParameter",
+    "BrokenIndex",
+    "DuplicateIds",
+    "ExactIndex",
+    "Index",
+    "IndexFault",
+    "auto_factory",
+    "build_index",
+    "load_index",
+    "set_threads",
+]
+
+
+def build_index(factory: str, dim: int, **search_params: Any) -> Index:
+    """An empty index of ``dim`` dimensions. ``search_params`` hold where a search gives none of its own.
+
+    ``exact`` is the oracle in NumPy; everything else is a FAISS factory string. Raises BadFactory and
+    BadParameter.
+    """
+    if factory == "exact":
+        return ExactIndex(dim)
+    from search.indexes.faiss_index import FaissIndex
+
+    return FaissIndex.from_factory(factory, dim, search_params)
+
+
+def load_index(path: Path, mmap: bool = True, **search_params: Any) -> Index:
+    """Open a saved FAISS index, by memory map where its kind allows. Raises BrokenIndex, BadParameter."""
+    from search.indexes.faiss_index import FaissIndex
+
+    return FaissIndex.load(path, mmap=mmap, search_params=search_params)
+
+
+def set_threads(count: int) -> None:
+    """How many threads FAISS may use for calls of this thread (OpenMP keeps the number per thread)."""
+    from search.indexes.faiss_index import set_threads as set_faiss_threads
+
+    set_faiss_threads(count)

@@ -1,0 +1,269 @@
+"""Making the files of a build: read, train, add, measure, write."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.db.models import Max
+from numpy.typing import NDArray
+
+from catalog.errors import LookalikeError, gettext_noop
+from search.indexes import ExactIndex, Index, auto_factory, build_index, set_threads
+from search.indexes.saved import EMBEDDINGS, IDS, INDEX, ORIGINALS, Manifest, describe
+from search.models import IndexBuild
+from search.side import embeddings_of, stream
+from search.types import Descriptors, Ids
+
+Progress = Callable[[str, int, int], None]
+
+SEED = 20
+QUERIES = 200  # held out of the training sample to measure ann_recall@10
+K = 10
+CHUNK = 4096  # rows added at once
+# FAISS's k-means uses up to 256 points a centroid and warns below 39.
+POINTS_PER_CELL, SAMPLE_AT_LEAST, SAMPLE_MAX_BYTES = 64, 50_000, 1024**3
+PARTIAL = ".partial-"
+
+
+class EmptyBuild(LookalikeError):
+    code = "empty_build"
+    text = gettext_noop("The index %(index)s cannot be built: the collection has no embedded pictures.")
+    cure = gettext_noop("Import pictures, and see that a worker embeds them.")
+    status = 409
+
+
+class BadEmbeddings(LookalikeError):
+    code = "bad_embeddings"
+    text = gettext_noop("The stored embeddings do not fit the feature model %(model)s: %(reason)s.")
+    cure = gettext_noop("Embed the collection again.")
+    status = 409
+
+
+@dataclass
+class Rows:
+    """What was read: descriptors on the disk, ids in memory."""
+
+    originals: NDArray[np.float16]  # (n, dim), memory-mapped
+    ids: Ids
+    embedding_ids: Ids
+    watermark: int
+
+    def vectors(self, rows: slice | NDArray[Any]) -> Descriptors:
+        return np.asarray(self.originals[rows], np.float32)
+
+
+@dataclass
+class Stages:
+    """Reports and times the stages of a build."""
+
+    build: IndexBuild
+    on_progress: Progress | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def __call__(self, name: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Gives a function to report how many are done. It, and the entering, raise JobCancelled."""
+
+        def report(done: int) -> None:
+            self.build.progress(done, total, name)
+            if self.on_progress:
+                self.on_progress(name, done, total)
+
+        report(0)
+        start = time.perf_counter()
+        yield report
+        self.seconds[name] = round(time.perf_counter() - start, 3)
+        report(total)
+
+
+def build_files(build: IndexBuild, on_progress: Progress | None = None) -> None:
+    """Write ``build.folder`` and fill in the row, unsaved state excepted. Raises LookalikeError.
+
+    Everything is written into a folder beside it that is renamed when all is on the disk: a build that
+    is interrupted leaves nothing under a name that could be served, and the next one sweeps it away.
+    """
+    root = build.folder.parent
+    root.mkdir(parents=True, exist_ok=True)
+    sweep(root)
+    shutil.rmtree(build.folder, ignore_errors=True)  # of an earlier attempt that died before it was done
+    folder = Path(mkdtemp(prefix=f"{PARTIAL}{build.pk}-", dir=root))
+    try:
+        _Build(build, folder, Stages(build, on_progress)).run()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep(root: Path) -> None:
+    """Delete what interrupted builds left. Only for whoever holds the index's build lock."""
+    for leftover in root.glob(f"{PARTIAL}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+class _Build:
+    def __init__(self, build: IndexBuild, folder: Path, stages: Stages) -> None:
+        self.build, self.folder, self.stages = build, folder, stages
+        self.feature_model = build.index.feature_model
+        self.random = np.random.default_rng(SEED)
+
+    def run(self) -> None:
+        set_threads(settings.FAISS_THREADS or os.cpu_count() or 1)
+        rows = self._read()
+        factory, params = self._choice(len(rows.ids))
+        held_out = self.random.permutation(len(rows.ids))[: min(QUERIES, max(1, len(rows.ids) // 2))]
+        index = build_index(factory, self.feature_model.dim, **params)
+        index.check(params)
+        with self.stages("training", 1):
+            index.train(rows.vectors(self._sample(len(rows.ids), held_out, factory)))
+        with self.stages("adding", len(rows.ids)) as report:
+            for start in range(0, len(rows.ids), CHUNK):
+                block = slice(start, start + CHUNK)
+                index.add(rows.ids[block], rows.vectors(block))
+                report(min(start + CHUNK, len(rows.ids)))
+        with self.stages("measuring", len(held_out)) as report:
+            recall = ann_recall(index, rows, held_out, report)
+        self._write(index, rows, factory, params, recall)
+
+    def _read(self) -> Rows:
+        wanted = embeddings_of(self.build.index)
+        watermark = wanted.aggregate(Max("id"))["id__max"] or 0
+        wanted = wanted.filter(id__lte=watermark)
+        total, ids, embedding_ids = wanted.count(), [], []
+        if not total:
+            raise EmptyBuild(index=self.build.index)
+        with self.stages("reading", total) as report, (self.folder / ORIGINALS).open("wb") as file:
+            done = 0
+            for chunk_embeddings, chunk_ids, vectors in self._stream(wanted):
+                vectors.astype("<f2").tofile(file)
+                ids.append(chunk_ids)
+                embedding_ids.append(chunk_embeddings)
+                done += len(chunk_ids)
+                report(done)
+        if not done:  # deleted while they were counted
+            raise EmptyBuild(index=self.build.index)
+        shape = (done, self.feature_model.dim)
+        originals: NDArray[np.float16] = np.memmap(self.folder / ORIGINALS, np.dtype("<f2"), "r", shape=shape)
+        return Rows(originals, np.concatenate(ids), np.concatenate(embedding_ids), watermark)
+
+    def _stream(self, wanted: Any) -> Iterator[tuple[Ids, Ids, Descriptors]]:
+        try:
+            yield from stream(wanted, self.feature_model.dim)
+        except ValueError as error:
+            raise BadEmbeddings(model=self.feature_model, reason=error) from error
+
+    def _choice(self, count: int) -> tuple[str, dict[str, Any]]:
+        """The factory asked for, else one by size; the index's own search parameters go before."""
+        own = dict(self.build.index.search_params)
+        if self.build.factory:
+            return self.build.factory, own
+        factory, params = auto_factory(count, self.feature_model.dim)
+        return factory, {**params, **own}
+
+    def _sample(self, count: int, held_out: Ids, factory: str) -> Ids:
+        """Rows to train on: drawn with a fixed seed, without the held-out queries where there are others."""
+        cells = re.search(r"IVF(\d+)", factory)
+        size = max(SAMPLE_AT_LEAST, POINTS_PER_CELL * int(cells[1]) if cells else 0)
+        size = min(size, SAMPLE_MAX_BYTES // (4 * self.feature_model.dim))
+        others = np.setdiff1d(np.arange(count), held_out, assume_unique=True)
+        if not len(others):
+            others = np.arange(count)
+        return np.sort(self.random.choice(others, min(size, len(others)), replace=False))
+
+    def _write(self, index: Index, rows: Rows, factory: str, params: dict[str, Any], recall: float) -> None:
+        with self.stages("writing", 1):
+            index.save(self.folder / INDEX)
+            rows.ids.astype("<i8").tofile(self.folder / IDS)
+            rows.embedding_ids.astype("<i8").tofile(self.folder / EMBEDDINGS)
+            manifest = Manifest(
+                factory=factory,
+                dim=self.feature_model.dim,
+                count=len(rows.ids),
+                fingerprint=self.feature_model.fingerprint,
+                watermark=rows.watermark,
+                search_params=params,
+                versions={"lookalike": version("lookalike"), "faiss": _faiss_version(), "numpy": np.__version__},
+                files=describe(self.folder),
+                ann_recall=recall,
+            )
+            manifest.write(self.folder)
+            publish(self.folder, self.build.folder)
+        self._record(manifest)
+
+    def _record(self, manifest: Manifest) -> None:
+        build = self.build
+        build.factory, build.fingerprint = manifest.factory, manifest.fingerprint
+        build.watermark, build.count, build.ann_recall = manifest.watermark, manifest.count, manifest.ann_recall
+        build.size_bytes = sum(path.stat().st_size for path in build.folder.iterdir())
+        build.timings = self.stages.seconds
+        build.save(
+            update_fields=["factory", "fingerprint", "watermark", "count", "ann_recall", "size_bytes", "timings"]
+        )
+
+
+def ann_recall(index: Index, rows: Rows, held_out: Ids, report: Callable[[int], None], k: int = K) -> float:
+    """Share of the exact first ``k`` that the index finds, each query itself left out. 1.0 for a single row.
+
+    What is compared are the index's own scores, before the fine tier.
+    """
+    k = min(k, len(rows.ids) - 1)
+    if k < 1:
+        return 1.0
+    found = 0
+    for start in range(0, len(held_out), 50):
+        block = held_out[start : start + 50]
+        exact = _exact(rows, block, k + 1)
+        _, near = index.search(rows.vectors(block), k + 1)
+        for own, truth, answer in zip(rows.ids[block], exact, near, strict=True):
+            found += len(set(truth[truth != own][:k]) & set(answer[answer != own][:k]))
+        report(start + len(block))
+    return found / (k * len(held_out))
+
+
+def _exact(rows: Rows, queries: Ids, k: int) -> Ids:
+    """(len(queries), k) exact nearest ids, block by block: the whole never lies in memory."""
+    x = rows.vectors(queries)
+    scores, ids = np.empty((len(x), 0), np.float32), np.empty((len(x), 0), np.int64)
+    for start in range(0, len(rows.ids), CHUNK * 4):
+        block = slice(start, start + CHUNK * 4)
+        part = ExactIndex(x.shape[1])
+        part.add(rows.ids[block], rows.vectors(block))
+        part_scores, part_ids = part.search(x, k)
+        scores, ids = np.hstack([scores, part_scores]), np.hstack([ids, part_ids])
+        order = np.lexsort((ids, -scores), axis=-1)[:, :k]
+        scores, ids = np.take_along_axis(scores, order, 1), np.take_along_axis(ids, order, 1)
+    return ids
+
+
+def publish(folder: Path, final: Path) -> None:
+    """Rename a finished folder, its contents on the disk before and the new name after."""
+    for path in folder.iterdir():
+        _fsync(path)
+    _fsync(folder)
+    folder.chmod(0o755)  # mkdtemp keeps it to its owner; the web process may be another user
+    folder.rename(final)
+    _fsync(final.parent)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _faiss_version() -> str:
+    import faiss
+
+    return str(faiss.__version__)

@@ -1,0 +1,234 @@
+"""One search from a picture to hydrated hits, its parts timed."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from django.core.cache import cache
+from django.core.files.storage import default_storage
+from django.db import DatabaseError, connection, transaction
+from django.db.models import QuerySet
+from django.utils.translation import gettext
+
+from catalog.errors import LookalikeError, gettext_noop
+from catalog.images import decode
+from catalog.models import Collection, Image, ImageRole
+from search.builds import index_for
+from search.embedding import descriptor_of, extractor_for, picture_limits, side_for
+from search.filters import Filters
+from search.models import IndexBuild, SearchIndex, SearchLog, UploadedQuery
+from search.ranking import Candidate, Facts, Ranking
+from search.serving import State, live
+from search.types import Descriptors, Ids
+
+logger = logging.getLogger(__name__)
+
+Box = tuple[int, int, int, int]  # x, y, width, height in upright original pixels
+DEEPEST = 1000  # offset + k
+HYDRATED_AT_ONCE = 64  # candidates read as whole rows; more are read as bare facts first
+DESCRIPTOR_CACHE_S = 600
+LOG_WAIT_MS = 50  # how long a search waits for SQLite's write lock to leave its line in the log
+
+
+class NothingToSearch(LookalikeError):
+    code = "nothing_to_search"
+    text = gettext_noop("The collection %(collection)s has no pictures.")
+    cure = gettext_noop("Import some first.")
+    status = 409
+
+
+class NotEmbeddedYet(NothingToSearch):
+    code = "not_embedded_yet"
+    text = gettext_noop("The pictures of the collection %(collection)s are still being prepared.")
+    cure = gettext_noop("Try again in a moment. If it lasts, see that a worker is running.")
+    status = 503
+
+
+class BadPage(LookalikeError):
+    code = "bad_page"
+    text = gettext_noop("Hits %(first)s to %(last)s cannot be asked for.")
+    cure = gettext_noop("Ask for at least one, and for none beyond the %(deepest)s best.")
+
+
+@dataclass(frozen=True)
+class Hit:
+    image: Image  # its product selected with it
+    score: float  # inner product of the unit descriptors
+    rank: int  # from 1
+    reasons: tuple[str, ...] = ()  # what business rules did to it, in the reader's language
+
+
+@dataclass(frozen=True)
+class Results:
+    hits: list[Hit]
+    has_more: bool
+    timings_ms: dict[str, float]  # decode, network, coarse, fine, rules, database, total
+    index: SearchIndex
+    build: IndexBuild | None  # None: exact search over all embeddings answered
+
+
+class SearchRequest:
+    """Raises BadPage at once. ``run`` searches; the ``from_`` methods give it the query's descriptor."""
+
+    def __init__(
+        self, collection: Collection, index: SearchIndex | None, k: int, offset: int, filters: Filters, source: str
+    ) -> None:
+        if k < 1 or offset < 0 or offset + k > DEEPEST:
+            raise BadPage(first=offset + 1, last=offset + k, deepest=DEEPEST)
+        self._started = time.perf_counter()
+        self.timings_ms = dict.fromkeys(("decode", "network", "coarse", "fine", "rules", "database", "total"), 0.0)
+        self.collection, self.k, self.offset, self.filters, self.source = collection, k, offset, filters, source
+        with self._timed("database"):
+            self.index = index or index_for(collection)
+            self.gallery = Image.objects.filter(collection_id=self.index.collection_id, role=ImageRole.GALLERY)
+
+    def run(self, describe: Callable[[], Descriptors], excluded: Ids | None = None) -> Results:
+        """Raises NothingToSearch, and what ``describe`` raises."""
+        with self._timed("database"):
+            self._refuse_empty(live(self.index).state())
+        query = describe()
+        with self._timed("database"):
+            allowed = self._allowed()
+        lookup = _Lookup(self.gallery)
+        ranking, state = live(self.index).search(
+            query, self.k, lookup, offset=self.offset, allowed=allowed, excluded=excluded
+        )
+        with self._timed("database"):
+            hits = self._hits(ranking, lookup)
+        for part, milliseconds in ranking.timings_ms.items():
+            self.timings_ms[part] += milliseconds
+        self.timings_ms["total"] = 1000 * (time.perf_counter() - self._started)
+        results = Results(hits, ranking.has_more, self._rounded(), self.index, state.build)
+        _log(results, self.source)
+        return results
+
+    def from_bytes(self, data: bytes, box: Box | None, size: UploadedQuery | None = None) -> Descriptors:
+        """(dim,) of a picture's bytes, or of a box of it. ``size``: its row, if its pixels are known before."""
+        extractor = extractor_for(self.index.feature_model)
+        with self._timed("decode"):
+            side = extractor.min_side if box is None else side_for(extractor, size, box) if size else None
+            picture = decode(data, min_side=side, limits=picture_limits())
+            pixels = picture.pixels if box is None else picture.crop(box)
+        with self._timed("network"):
+            return np.asarray(extractor.extract([pixels])[0], np.float32)
+
+    def from_image(self, image: Image, box: Box | None) -> Descriptors:
+        with self._timed("network"):
+            return descriptor_of(image, self.index.feature_model, box)
+
+    def from_upload(self, query: UploadedQuery, box: Box | None) -> Descriptors:
+        """Kept in the cache a while: paging and filtering ask for the same one again."""
+        with self._timed("network"):
+            fingerprint = self.index.feature_model.fingerprint or extractor_for(self.index.feature_model).fingerprint
+            name = f"{query.collection_id} {query.sha256} {box} {fingerprint}"
+            key = f"descriptor:{hashlib.sha256(name.encode()).hexdigest()}"
+            kept = cache.get(key)
+        if kept is not None:
+            return np.frombuffer(kept, np.float32)
+        with self._timed("decode"), default_storage.open(query.file.name) as file:
+            data = file.read()
+        descriptor = self.from_bytes(data, box, query)
+        cache.set(key, descriptor.tobytes(), DESCRIPTOR_CACHE_S)
+        return descriptor
+
+    def _refuse_empty(self, state: State) -> None:
+        if len(state):
+            return
+        empty = NotEmbeddedYet if self.gallery.exists() else NothingToSearch
+        raise empty(collection=self.collection.name)
+
+    def _allowed(self) -> Ids | None:
+        """Ids the filters let through, None without filters."""
+        if not self.filters:
+            return None
+        # No order: sorting half a catalog by the model's default would cost more than reading it.
+        ids = self.filters.apply(self.gallery.order_by()).values_list("id", flat=True)
+        return np.fromiter(ids.iterator(chunk_size=10_000), np.int64)
+
+    def _hits(self, ranking: Ranking, lookup: _Lookup) -> list[Hit]:
+        images = lookup.images([candidate.id for candidate in ranking.hits])
+        there = [candidate for candidate in ranking.hits if candidate.id in images]
+        return [
+            Hit(images[candidate.id], candidate.score, self.offset + place, _reasons(candidate))
+            for place, candidate in enumerate(there, start=1)
+        ]
+
+    def _rounded(self) -> dict[str, float]:
+        return {part: round(milliseconds, 3) for part, milliseconds in self.timings_ms.items()}
+
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings_ms[part] += 1000 * (time.perf_counter() - start)
+
+
+class _Lookup:
+    """Facts of candidates for the pipeline, and the rows of those that become hits, each read once."""
+
+    def __init__(self, gallery: QuerySet[Image]) -> None:
+        self._gallery = gallery.order_by()
+        self._images: dict[int, Image] = {}
+
+    def __call__(self, ids: Sequence[int]) -> Mapping[int, Facts]:
+        """Facts of those that exist."""
+        if len(ids) <= HYDRATED_AT_ONCE:
+            return {id_: _facts(image) for id_, image in self.images(ids).items()}
+        rows = self._gallery.filter(pk__in=ids).values_list(
+            "id", "product_id", "product__stock", "product__price", "product__category"
+        )
+        return {row[0]: Facts(row[1], row[2], row[3], row[4] or "") for row in rows}
+
+    def images(self, ids: Sequence[int]) -> dict[int, Image]:
+        if unread := [id_ for id_ in ids if id_ not in self._images]:
+            rows = self._gallery.filter(pk__in=unread).select_related("product")
+            self._images.update((image.pk, image) for image in rows)
+        return {id_: self._images[id_] for id_ in ids if id_ in self._images}
+
+
+def _facts(image: Image) -> Facts:
+    product = image.product
+    return Facts(product.pk, product.stock, product.price, product.category) if product else Facts()
+
+
+def _reasons(candidate: Candidate) -> tuple[str, ...]:
+    return tuple(gettext(reason.text) % reason.params for reason in candidate.reasons)
+
+
+def _log(results: Results, source: str) -> None:
+    """A line in the search log. Losing one is better than losing, or delaying, a search."""
+    line = SearchLog(
+        index=results.index,
+        source=source,
+        hits=len(results.hits),
+        best_score=max((hit.score for hit in results.hits), default=None),
+        timings_ms=results.timings_ms,
+    )
+    try:
+        with _short_wait(), transaction.atomic():
+            line.save(force_insert=True)
+    except DatabaseError as error:
+        logger.warning("a search was not logged: %s", error)
+
+
+@contextmanager
+def _short_wait() -> Iterator[None]:
+    """SQLite has one writer; an import may hold its lock for longer than a search may take."""
+    if connection.vendor != "sqlite" or connection.in_atomic_block:
+        yield
+        return
+    with connection.cursor() as cursor:
+        usual = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
+        cursor.execute(f"PRAGMA busy_timeout = {LOG_WAIT_MS}")
+        try:
+            yield
+        finally:
+            cursor.execute(f"PRAGMA busy_timeout = {int(usual)}")
