@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
-
-from django.utils.translation import gettext as _
 
 from catalog.errors import JobCancelled, LookalikeError, gettext_noop
 from catalog.jobs import JobState
-from catalog.models import Benchmark
+from catalog.models import Benchmark, Image
 from search.evaluation import MEDIUM, parse_metrics, protocol_named
 from search.evaluation.report import mean
 from search.evaluation_run import Progress, Work
+from search.locks import try_lock
 from search.models import EvaluationRun, SearchIndex
 from search.models.evaluation import default_metrics
 from search.ranking import rules_from
@@ -80,21 +79,34 @@ def evaluation_run(run_id: int, on_progress: Progress | None = None) -> Evaluati
     its part, the run starts over, so that one figure never mixes two states.
     """
     run = EvaluationRun.objects.get(pk=run_id)
-    if not run.claim():
-        return run
+    with try_lock(f"evaluation-{run.pk}") as mine:  # dies with its process, unlike the row's state
+        if mine and run.claim():
+            _run(run, on_progress)
+    return run
+
+
+def _run(run: EvaluationRun, on_progress: Progress | None) -> None:
     try:
         Work(run, on_progress).go()
         _summarise(run)
     except JobCancelled:
         run.finish(JobState.CANCELLED)
     except LookalikeError as error:
-        run.finish(JobState.FAILED, error.render(_))
+        run.finish(JobState.FAILED, str(error))
     except Exception as error:
         log.exception("evaluation run %s failed", run.pk)
         run.finish(JobState.FAILED, f"{type(error).__name__}: {error}")
     else:
         run.finish()
-    return run
+
+
+def csv_rows(run: EvaluationRun) -> Iterator[tuple[str, str, int, float]]:
+    """Query, result, rank and score of the rankings' kept heads (the first hundred places)."""
+    results = run.query_results.order_by("query_id").values_list("query__name", "ranking")
+    for name, ranking in results.iterator(chunk_size=500):
+        names = {image.pk: str(image) for image in Image.objects.filter(pk__in=[entry[0] for entry in ranking])}
+        for rank, (image_id, score, _grade) in enumerate(ranking, start=1):
+            yield name, names.get(image_id, str(image_id)), rank, score
 
 
 def evaluation_report(run: EvaluationRun) -> dict[str, Any]:
