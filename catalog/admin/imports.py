@@ -1,0 +1,152 @@
+"""Imports: upload a CSV or ZIP, watch it, fetch the report of bad rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from catalog.admin.base import NOTHING, ModelForm, admin_url, error_text, may, object_link
+from catalog.admin.filters import collection_filter
+from catalog.admin.jobs import JobAdmin
+from catalog.errors import LookalikeError
+from catalog.models import ImportJob
+from catalog.services import import_create
+from catalog.tasks import import_run
+
+HELP = _(
+    "CSV: a header with sku and image (a URL), and title, category, price, stock, url; every other column is an "
+    "attribute. ZIP: such a CSV beside its pictures, or pictures alone in folders, which become categories."
+)
+
+
+class ImportForm(ModelForm):
+    """Starts an import; what the service refuses is shown beside the file."""
+
+    upload = forms.FileField(
+        label=_("CSV or ZIP file"), help_text=HELP, widget=forms.FileInput(attrs={"accept": ".csv,.zip"})
+    )
+
+    class Meta:
+        model = ImportJob
+        fields = ("collection", "role", "upload")
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        upload, collection = cleaned.get("upload"), cleaned.get("collection")
+        if upload and collection:
+            try:
+                self.job = import_create(collection, upload=upload, user=self.user)
+            except LookalikeError as error:
+                self.add_error("upload", error_text(error))
+        return cleaned
+
+    user: Any = None
+
+    def _post_clean(self) -> None:
+        """The service has validated and made the row."""
+
+    def save(self, commit: bool = True) -> Any:
+        return self.job
+
+    def save_m2m(self) -> None:
+        """An import has none."""
+
+
+@admin.register(ImportJob)
+class ImportJobAdmin(JobAdmin):
+    list_display = ("name", "collection", "progress", "added", "known", "bad_shown", "created_by", "created")
+    list_select_related = ("collection", "created_by")
+    list_filter = ("state", collection_filter())
+    add_form_template = "admin/lookalike/start_form.html"
+    autocomplete_fields = ("collection",)
+    facts = (
+        "live_progress",
+        "collection_shown",
+        "name",
+        "added",
+        "known",
+        "bad_shown",
+        "report_shown",
+        "error_shown",
+        ("created", "created_by"),
+        ("started", "finished"),
+    )
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.report_view)
+        return [path("<int:pk>/report/", view, name="catalog_importjob_report"), *super().get_urls()]
+
+    def report_view(self, request: HttpRequest, pk: int) -> FileResponse:
+        """The lines of the rows that were refused, one line of error each."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        job = self.get_object(request, str(pk))
+        if not job or not job.report:
+            raise Http404
+        return FileResponse(job.report.open(), as_attachment=True, filename=Path(job.report.name).name)
+
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return may(request, "add", ImportJob)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        if obj is not None:
+            return super().get_form(request, obj, change, **kwargs)
+        form = super().get_form(request, obj, change, **{**kwargs, "form": ImportForm})
+        return type("ImportForm", (form,), {"user": request.user})
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.facts if obj else ImportForm.Meta.fields
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        flat = [name for fact in self.facts for name in ([fact] if isinstance(fact, str) else fact)]
+        return flat if obj else ()
+
+    def save_model(self, request: HttpRequest, obj: ImportJob, form: Any, change: bool) -> None:
+        import_run.delay_on_commit(obj.pk)
+
+    def response_add(self, request: HttpRequest, obj: ImportJob, post_url_continue: str | None = None) -> HttpResponse:
+        link = object_link(obj, gettext("import %d") % obj.pk)
+        self.message_user(request, format_html(gettext("Started: {}. This page follows it."), link))
+        return redirect(admin_url(obj, "change", obj.pk))
+
+    def delete_model(self, request: HttpRequest, obj: ImportJob) -> None:
+        files = [file for file in (obj.upload, obj.report) if file]
+        super().delete_model(request, obj)
+        for file in files:
+            transaction.on_commit(lambda file=file: file.storage.delete(file.name))  # type: ignore[misc]
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        for job in queryset:
+            if job.is_finished:
+                self.delete_model(request, job)
+
+    @admin.display(description=_("file"))
+    def name(self, job: ImportJob) -> str:
+        return Path(job.upload.name or job.path).name
+
+    @admin.display(description=_("collection"))
+    def collection_shown(self, job: ImportJob) -> SafeString:
+        return object_link(job.collection)
+
+    @admin.display(description=_("bad rows"), ordering="bad")
+    def bad_shown(self, job: ImportJob) -> SafeString | int:
+        return format_html('<b class="lk-warn">{}</b>', job.bad) if job.bad else job.bad
+
+    @admin.display(description=_("report"))
+    def report_shown(self, job: ImportJob) -> SafeString | str:
+        if not job.report:
+            return NOTHING
+        return format_html('<a href="{}">{}</a>', admin_url(job, "report", job.pk), gettext("Download the report"))

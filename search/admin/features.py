@@ -1,0 +1,192 @@
+"""Feature models and the descriptors they gave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from catalog.admin.base import ModelForm, ReadOnlyAdmin, SiteAdmin, admin_url, error_text, list_link, may, thumbnail
+from catalog.admin.collections import count_of
+from catalog.admin.filters import collection_filter
+from catalog.errors import LookalikeError
+from catalog.models import Collection
+from search.admin.starting import start_embedding
+from search.embedding import feature_model_prepare
+from search.extraction.backbones import names
+from search.models import Embedding, FeatureModel, SearchIndex
+
+
+class FeatureModelForm(ModelForm):
+    """Opens the network before it is saved: what cannot be opened is a form error."""
+
+    backbone = forms.ChoiceField(
+        label=_("backbone"),
+        help_text=_("color_gradient needs no weights; onnx takes a file; the others are torchvision networks."),
+    )
+
+    class Meta:
+        model = FeatureModel
+        fields = "__all__"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "backbone" in self.fields:
+            known = names()
+            kept = [] if self.instance.backbone in ("", *known) else [self.instance.backbone]
+            self.fields["backbone"].choices = [(name, name) for name in [*known, *kept]]  # type: ignore[attr-defined]
+
+    def _get_validation_exclusions(self) -> set[str]:
+        # One default only: choosing this one takes it from the other when saved
+        return {*super()._get_validation_exclusions(), "is_default"}  # type: ignore[misc]
+
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc]
+        if self.errors or "backbone" not in self.fields:
+            return
+        new, default = self.instance.pk is None, self.instance.is_default
+        try:
+            with transaction.atomic():
+                if new:  # the service writes what it finds to the row
+                    self.instance.is_default = False
+                    self.instance.save()
+                feature_model_prepare(self.instance)
+        except LookalikeError as error:
+            if new:
+                self.instance.pk, self.instance._state.adding = None, True
+            self.add_error("weights" if self.cleaned_data.get("weights") else "backbone", error_text(error))
+        self.instance.is_default = default
+
+
+@admin.register(FeatureModel)
+class FeatureModelAdmin(SiteAdmin):
+    form = FeatureModelForm
+    list_display = ("name", "backbone", "pooling", "dim", "embedding_total", "index_total", "runtime", "is_default")
+    list_filter = ("backbone", "pooling")
+    search_fields = ("name", "backbone")
+    actions = ("embed_missing", "embed_again", "copy")
+    object_actions = ("embed_missing", "embed_again", "copy")
+    configuration = ("backbone", "layer", "weights", "weights_sha256", "pooling", "gem_p", "preprocessing", "runtime")
+    facts = ("dim", "fingerprint", "embedding_total", "index_total", "created")
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                embedding_count=count_of(Embedding.objects.all(), "feature_model"),
+                index_count=count_of(SearchIndex.objects.all(), "feature_model"),
+            )
+        )
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        fixed = obj is not None and self._is_fixed(obj)
+        note = gettext("It has embedded pictures, so it stays as it is. Copy it to change it.") if fixed else None
+        parts = ("layer", "weights", "weights_sha256"), ("pooling", "gem_p", "preprocessing", "runtime")
+        made: list[Any] = [(None, {"fields": ("name", "is_default")})]
+        made += [(_("Network"), {"fields": ("backbone", *parts[0]), "description": note})]
+        made += [(_("Descriptor"), {"fields": parts[1]})]
+        return [*made, (_("Facts"), {"fields": self.facts})] if obj else made
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return (*self.facts, *(self.configuration if obj and self._is_fixed(obj) else ()))
+
+    @staticmethod
+    def _is_fixed(obj: FeatureModel) -> bool:
+        return obj.embeddings.exists()
+
+    def save_model(self, request: HttpRequest, obj: FeatureModel, form: Any, change: bool) -> None:
+        if obj.is_default:
+            FeatureModel.objects.filter(is_default=True).exclude(pk=obj.pk).update(is_default=False)
+        super().save_model(request, obj, form, change)
+
+    def has_embed_permission(self, request: HttpRequest) -> bool:
+        return may(request, "add", Embedding)
+
+    def has_reembed_permission(self, request: HttpRequest) -> bool:
+        return may(request, "add", Embedding) and may(request, "delete", Embedding)
+
+    @admin.display(description=_("embeddings"), ordering="embedding_count")
+    def embedding_total(self, row: Any) -> SafeString:
+        return list_link(Embedding, f"{row.embedding_count:,}", feature_model__id__exact=row.pk)
+
+    @admin.display(description=_("indexes"), ordering="index_count")
+    def index_total(self, row: Any) -> SafeString:
+        return list_link(SearchIndex, f"{row.index_count:,}", feature_model__id__exact=row.pk)
+
+    @admin.action(description=_("Embed what is missing or failed"), permissions=["embed"])
+    def embed_missing(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        start_embedding(self, request, self._pairs(queryset), again=False)
+
+    @admin.action(description=_("Re-embed all its collections"), permissions=["reembed"])
+    def embed_again(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        question = gettext("Forget all descriptors of these feature models and extract them again?")
+        if page := self.confirm(request, queryset, question, gettext("Active builds go on answering meanwhile.")):
+            return page
+        start_embedding(self, request, self._pairs(queryset), again=True)
+        return None
+
+    @staticmethod
+    def _pairs(queryset: QuerySet[Any]) -> Iterable[tuple[Collection, FeatureModel]]:
+        for row in queryset:
+            for collection in Collection.objects.filter(indexes__feature_model=row).distinct():
+                yield collection, row
+
+    @admin.action(description=_("Copy"), permissions=["add"])
+    def copy(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        made = [self._copy(row) for row in queryset]
+        for row in made:
+            self.message_user(request, format_html(gettext("Made {}."), list_link(FeatureModel, row, id__exact=row.pk)))
+        return redirect(admin_url(FeatureModel, "change", made[0].pk)) if len(made) == 1 else None
+
+    def _copy(self, row: FeatureModel) -> FeatureModel:
+        taken = set(FeatureModel.objects.filter(name__startswith=row.name[:80]).values_list("name", flat=True))
+        numbers = range(1, len(taken) + 2)
+        name = next(name for n in numbers if (name := f"{row.name[:85]} copy{f' {n}' if n > 1 else ''}") not in taken)
+        values = {field: getattr(row, field) for field in (*self.configuration, "dim", "fingerprint")}
+        return FeatureModel.objects.create(name=name, **values)
+
+
+class FailedFilter(admin.SimpleListFilter):
+    title = _("failed")
+    parameter_name = "failed"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, Any]]:
+        return [("yes", gettext("Yes")), ("no", gettext("No"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset if self.value() is None else queryset.filter(vector__isnull=self.value() == "yes")
+
+
+@admin.register(Embedding)
+class EmbeddingAdmin(ReadOnlyAdmin):
+    """To see why a picture could not be embedded."""
+
+    list_display = ("preview", "image", "feature_model", "state_shown", "created")
+    list_display_links = ("image",)
+    list_filter = (FailedFilter, "feature_model", collection_filter("image__collection"))
+    list_select_related = ("image", "feature_model")
+    fields = ("preview", "image", "feature_model", "state_shown", "created")
+    show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).defer("vector")
+
+    @admin.display(description=_("picture"))
+    def preview(self, row: Embedding) -> SafeString:
+        return thumbnail(row.image)
+
+    @admin.display(description=_("state"))
+    def state_shown(self, row: Embedding) -> SafeString:
+        name, text = ("failed", row.error) if row.error else ("done", gettext("embedded"))
+        return format_html('<span class="lk-state lk-state-{}">{}</span>', name, text)

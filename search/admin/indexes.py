@@ -1,0 +1,256 @@
+"""Indexes: how a collection is searched. Factory, parameters and rules are tried before they are saved."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django_celery_beat.models import PeriodicTask
+
+from catalog.admin.base import NOTHING, ModelForm, SiteAdmin, admin_url, error_text, may, object_link
+from catalog.admin.collections import count_of
+from catalog.admin.filters import collection_filter
+from catalog.errors import LookalikeError
+from catalog.models import Benchmark, ImageRole
+from search.admin.builds import timings_table
+from search.admin.schedule import reindex_nightly
+from search.admin.starting import start_build, start_evaluation
+from search.builds import build_rollback
+from search.embedding import feature_model_prepare
+from search.indexes import build_index
+from search.models import Embedding, EvaluationRun, IndexBuild, SearchIndex
+from search.ranking.rules import rule_modules, rules_from, usage
+
+
+class JSONLines(forms.JSONField):
+    """JSON, indented where it is more than one entry."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("widget", forms.Textarea(attrs={"rows": 4, "class": "lk-json vLargeTextField"}))
+        super().__init__(required=False, **options)
+
+    def prepare_value(self, value: Any) -> Any:
+        if isinstance(value, str) or value is None:
+            return super().prepare_value(value)
+        if isinstance(value, list):
+            lines = ",\n".join(f"  {json.dumps(entry, ensure_ascii=False)}" for entry in value)
+            return f"[\n{lines}\n]" if lines else "[]"
+        return json.dumps(value, ensure_ascii=False)
+
+
+class SearchIndexForm(ModelForm):
+    search_params = JSONLines(
+        label=_("search parameters"),
+        help_text=_('For example {"nprobe": 16} or {"efSearch": 64}. Empty: the engine’s own.'),
+    )
+    rules = JSONLines(label=_("business rules"))
+
+    class Meta:
+        model = SearchIndex
+        exclude = ("active_build",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "rules" in self.fields:
+            self.fields["rules"].help_text = rules_help()
+
+    def _get_validation_exclusions(self) -> set[str]:
+        # One default a collection: choosing this one takes it from the other when saved
+        return {*super()._get_validation_exclusions(), "is_default"}  # type: ignore[misc]
+
+    def clean_rules(self) -> list[Any]:
+        rules = self.cleaned_data["rules"] or []
+        try:
+            rules_from(rules)
+        except LookalikeError as error:
+            raise forms.ValidationError(error_text(error)) from error
+        return rules
+
+    def clean_search_params(self) -> dict[str, Any]:
+        params = self.cleaned_data["search_params"] or {}
+        if not isinstance(params, dict):
+            raise forms.ValidationError(gettext('Parameters are names and numbers, for example {"nprobe": 16}.'))
+        return params
+
+    def clean_rebuild_share(self) -> float:
+        share = float(self.cleaned_data["rebuild_share"])
+        if not 0 < share <= 10:
+            raise forms.ValidationError(gettext("Write a share above 0, for example 0.1 for a tenth."))
+        return share
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        feature_model, factory = cleaned.get("feature_model"), cleaned.get("factory")
+        if feature_model and factory and "search_params" in cleaned:
+            try:
+                dim = feature_model.dim or feature_model_prepare(feature_model).dim
+                build_index(factory, dim, **cleaned["search_params"])
+            except LookalikeError as error:
+                self.add_error("factory", error_text(error))
+        return cleaned
+
+
+def rules_help() -> SafeString:
+    """Every rule there is, with its parameters and what its file says of it."""
+    rows = ((usage(name), (module.__doc__ or "").strip().split("\n\n")[0]) for name, module in rule_modules().items())
+    listed = format_html_join("", "<li><code>{}</code> {}</li>", rows)
+    example = '[{"rule": "in_stock_first"}, {"rule": "min_score", "score": 0.4}]'
+    return format_html("{} <code>{}</code><ul>{}</ul>", _("In their order, for example"), example, listed)
+
+
+class IndexStates(SiteAdmin):
+    """What an index's row shows of its builds."""
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        beside = Embedding.objects.filter(
+            image__collection=OuterRef("collection"),
+            image__role=ImageRole.GALLERY,
+            feature_model=OuterRef("feature_model"),
+            vector__isnull=False,
+            id__gt=Coalesce(OuterRef("active_build__watermark"), 0),
+        )
+        counted = beside.order_by().values("feature_model").annotate(n=Count("*")).values("n")
+        return (
+            super()
+            .get_queryset(request)
+            .select_related("collection", "feature_model", "active_build")
+            .annotate(side_size=Coalesce(Subquery(counted), 0), build_count=count_of(IndexBuild.objects.all(), "index"))
+        )
+
+    @admin.display(description=_("active build"))
+    def active_shown(self, row: Any) -> SafeString:
+        build = row.active_build
+        if build is None:
+            return format_html('<span class="lk-state lk-state-queued">{}</span>', gettext("none: searched exactly"))
+        return format_html("{} · {}", object_link(build, f"#{build.pk}"), gettext("%s pictures") % f"{build.count:,}")
+
+    @admin.display(description=_("beside the build"), ordering="side_size")
+    def side_shown(self, row: Any) -> SafeString | str:
+        """Pictures added since the active build, searched exactly."""
+        if not row.active_build or not row.side_size:
+            return f"{row.side_size:,}"
+        share = row.side_size / max(1, row.active_build.count)
+        css = "lk-warn" if share >= row.rebuild_share else ""
+        return format_html('<span class="{}">{} ({} %)</span>', css, f"{row.side_size:,}", f"{100 * share:.0f}")
+
+    @admin.display(description=_("ann_recall@10"), ordering="active_build__ann_recall")
+    def recall_shown(self, row: Any) -> str:
+        recall = row.active_build.ann_recall if row.active_build else None
+        return NOTHING if recall is None else f"{recall:.3f}"
+
+    @admin.display(description=_("factory"), ordering="factory")
+    def factory_shown(self, row: Any) -> str:
+        built = row.active_build.factory if row.active_build else ""
+        return row.factory or (gettext("%s (chosen by size)") % built if built else gettext("chosen by size"))
+
+    @admin.display(description=_("last build"))
+    def last_build(self, row: Any) -> SafeString | str:
+        build = row.builds.order_by("-id").first()
+        if build is None:
+            return NOTHING
+        return format_html(
+            "{} {} {}", object_link(build, f"#{build.pk}"), build.get_state_display(), timings_table(build)
+        )
+
+
+@admin.register(SearchIndex)
+class SearchIndexAdmin(IndexStates):
+    form = SearchIndexForm
+    list_display = (
+        "__str__",
+        "feature_model",
+        "factory_shown",
+        "active_shown",
+        "side_shown",
+        "recall_shown",
+        "is_default",
+    )
+    list_filter = (collection_filter(), "feature_model", "is_default")
+    search_fields = ("name", "collection__name", "collection__slug", "factory")
+    autocomplete_fields = ("collection", "feature_model")
+    readonly_fields = ("active_shown", "side_shown", "recall_shown", "last_build", "created")
+    actions = ("build", "evaluate", "nightly", "roll_back")
+    object_actions = ("build", "evaluate", "nightly", "roll_back")
+    setup = (
+        (None, {"fields": ("collection", "name", "feature_model", "is_default")}),
+        (_("Coarse search"), {"fields": ("factory", "search_params", "rebuild_share")}),
+        (_("Fine search and rules"), {"fields": ("fine_depth", "rules")}),
+    )
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        return (*self.setup, *(((_("State"), {"fields": self.readonly_fields}),) if obj else ()))
+
+    def save_model(self, request: HttpRequest, obj: SearchIndex, form: Any, change: bool) -> None:
+        if obj.is_default:
+            others = SearchIndex.objects.filter(collection=obj.collection, is_default=True).exclude(pk=obj.pk)
+            others.update(is_default=False)
+        super().save_model(request, obj, form, change)
+        if change and {"feature_model", "factory", "collection"} & set(form.changed_data):
+            text = gettext("The active build stays as it was made. Build the index for this change to take effect.")
+            self.message_user(request, text, messages.WARNING)
+
+    def tools(self, request: HttpRequest, row: Any) -> Iterable[tuple[Any, str]]:
+        yield gettext("Builds"), admin_url(IndexBuild, "changelist", index__id__exact=row.pk)
+        yield gettext("Evaluation runs"), admin_url(EvaluationRun, "changelist", index__id__exact=row.pk)
+        if may(request, "add", EvaluationRun):
+            yield gettext("Evaluate…"), admin_url(EvaluationRun, "add", index=row.pk)
+
+    def hidden_actions(self, request: HttpRequest, row: Any) -> Iterable[str]:
+        return ("roll_back",) if row.build_count < 2 else ()
+
+    def has_build_permission(self, request: HttpRequest) -> bool:
+        return may(request, "add", IndexBuild)
+
+    def has_evaluate_permission(self, request: HttpRequest) -> bool:
+        return may(request, "add", EvaluationRun)
+
+    def has_schedule_permission(self, request: HttpRequest) -> bool:
+        return may(request, "add", PeriodicTask)
+
+    @admin.action(description=_("Build"), permissions=["build"])
+    def build(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        for index in queryset:
+            start_build(self, request, index)
+
+    @admin.action(description=_("Run its benchmarks"), permissions=["evaluate"])
+    def evaluate(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        for index in queryset:
+            benchmarks = Benchmark.objects.filter(collection=index.collection_id)
+            for benchmark in benchmarks:
+                start_evaluation(self, request, benchmark, index)
+            if not benchmarks:
+                link = object_link(index.collection, gettext("Make one"))
+                self.message_user(
+                    request, format_html(gettext("{} has no benchmark. {}."), index.collection, link), messages.WARNING
+                )
+
+    @admin.action(description=_("Reindex nightly"), permissions=["schedule"])
+    def nightly(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        for index in queryset:
+            task, made = reindex_nightly(index)
+            text = gettext("Scheduled: {}.") if made else gettext("Was scheduled already: {}.")
+            self.message_user(request, format_html(text, object_link(task)))
+
+    @admin.action(description=_("Roll back to the build before"), permissions=["change"])
+    def roll_back(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        question = gettext("Answer searches from the build before the active one?")
+        if page := self.confirm(request, queryset, question, gettext("Pictures added since stay findable.")):
+            return page
+        for index in queryset:
+            try:
+                build = build_rollback(index)
+            except LookalikeError as error:
+                self.message_user(request, f"{index}: {error_text(error)}", messages.ERROR)
+            else:
+                self.message_user(request, format_html(gettext("Active again: {}."), object_link(build)))
+        return None
