@@ -211,6 +211,13 @@ class ImportJob(Job):
         blank=True,
         help_text=_("Instead of a file: set by the command."),
     )
+    role = models.CharField(
+        _("role"),
+        max_length=10,
+        choices=ImageRole,
+        default=ImageRole.GALLERY,
+        help_text=_("Of pictures whose row gives none."),
+    )
     added = models.PositiveBigIntegerField(_("added"), default=0)
     known = models.PositiveBigIntegerField(_("already there"), default=0)
     bad = models.PositiveBigIntegerField(_("bad rows"), default=0)
