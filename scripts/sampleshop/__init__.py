@@ -1,0 +1,1 @@
+"""The sample shop: things that never existed, modelled and photographed by program."""
