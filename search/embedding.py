@@ -21,7 +21,7 @@ from search.embedding_run import EmbeddingRun
 from search.extraction.errors import WeightsChanged
 from search.extraction.extractor import Extractor, build_extractor
 from search.extraction.spec import Runtime
-from search.models import Embedding, FeatureModel
+from search.models import Embedding, FeatureModel, UploadedQuery
 from search.types import Descriptors
 
 log = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ def descriptor_of(image: Image, feature_model: FeatureModel, box: Box | None = N
     return np.asarray(extractor.extract([pixels])[0], np.float32)
 
 
-def side_for(extractor: Extractor, image: Image, box: Box | None) -> int:
+def side_for(extractor: Extractor, image: Image | UploadedQuery, box: Box | None) -> int:
     """The short side to decode at, so that what is cut out keeps the pixels that the network wants."""
     if box is None:
         return extractor.min_side

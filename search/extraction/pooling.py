@@ -50,6 +50,7 @@ def pool(maps: Array, pooling: Pooling, gem_p: float = 3.0) -> Array:
 
 
 def l2_normalise(x: Array) -> Descriptors:
-    """Rows to unit length; a row of zeros stays as it is."""
-    norms = np.linalg.norm(x, axis=1, keepdims=True)
-    return np.asarray(x / np.maximum(norms, 1e-12), np.float32)
+    """Rows to unit length, however small they are; a row of zeros stays as it is."""
+    exact = x.astype(np.float64)  # squares of small float32 numbers would be zero
+    norms = np.linalg.norm(exact, axis=1, keepdims=True)
+    return np.asarray(exact / np.where(norms == 0, 1.0, norms), np.float32)
