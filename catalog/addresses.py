@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 
-# Addresses that carry another one inside, which a check of the outside would miss.
-TUNNELS = tuple(
-    ipaddress.ip_network(network)
-    for network in ("::ffff:0:0/96", "::/96", "2002::/16", "2001::/32", "64:ff9b::/96", "64:ff9b:1::/48")
-)
+# Addresses that carry another one inside, which a check of the outside would miss: mapped, compatible, 6to4,
+# Teredo and its like, NAT64; and special ones that Python's tables of some versions take for global.
+SPECIAL = "::ffff:0:0/96 ::/96 2002::/16 2001::/23 64:ff9b::/96 64:ff9b:1::/48 3fff::/20 192.0.0.0/24 192.88.99.0/24"
+BLOCKED = tuple(ipaddress.ip_network(network) for network in SPECIAL.split())
 # Cloud metadata on addresses that are public as far as the registries know.
 METADATA = frozenset(ipaddress.ip_address(address) for address in ("168.63.129.16", "100.100.100.200"))
 
@@ -25,6 +24,6 @@ def is_public(address: str) -> bool:
         return False
     if ip in METADATA or not ip.is_global or ip.is_multicast or ip.is_reserved:
         return False
-    if isinstance(ip, ipaddress.IPv6Address):
-        return not ip.is_site_local and not any(ip in network for network in TUNNELS)
-    return True
+    if isinstance(ip, ipaddress.IPv6Address) and ip.is_site_local:
+        return False
+    return not any(ip.version == network.version and ip in network for network in BLOCKED)

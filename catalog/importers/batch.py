@@ -118,9 +118,10 @@ def write(collection: Collection, items: Sequence[Item]) -> list[int]:
             if item.image_id is None and item.key not in known and item.key not in new:
                 new[item.key] = _image(collection, products.get(item.row.sku), item)
         Image.objects.bulk_create(new.values())
-        images_announce(collection, [image.pk for image in new.values()])
+        added = [image.pk for image in new.values()]
+        images_announce(collection, added)
     _settle(items, known, new)
-    return [image.pk for image in new.values()]
+    return added
 
 
 def _known_ids(collection: Collection, items: Sequence[Item]) -> dict[Key, int]:
