@@ -14,6 +14,6 @@ ROOMS = [
     Backdrop(marble("#f1f0ee", "#a5a7aa", 4), "#d5d2cc", paper=False, floor_roughness=0.25),
     Backdrop(woven("#c8bfae", 14), "#e9e6e0", paper=False, floor_roughness=0.95),
     Backdrop(checks("#e9e4da", "#b6573f", 2, 2), "#f0ead9", paper=False, floor_roughness=0.6),
-    Backdrop(speckled("#9a9b9c", "#85868a", 0.5, 5.0), "#c9c7c3", paper=False, floor_roughness=0.75),
-    Backdrop(speckled("#3a4046", "#454c53", 0.5, 5.0), "#59636c", paper=False, floor_roughness=0.6),
+    Backdrop(speckled("#9a9b9c", "#85868a", 0.5, 30.0), "#c9c7c3", paper=False, floor_roughness=0.75),
+    Backdrop(speckled("#3a4046", "#434a51", 0.5, 30.0), "#59636c", paper=False, floor_roughness=0.6),
 ]

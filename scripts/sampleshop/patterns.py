@@ -72,7 +72,7 @@ def dots(ground: str, dot: str, columns: int, rows: int, size: float = 0.3) -> P
         row = np.floor(uv[:, 1] * rows)
         u = (uv[:, 0] * columns + 0.5 * (row % 2)) % 1 - 0.5
         v = (uv[:, 1] * rows) % 1 - 0.5
-        return mix(rgb(ground), rgb(dot), (np.hypot(u, v) < size) * 1.0)
+        return mix(rgb(ground), rgb(dot), (size + 0.03 - np.hypot(u, v)) / 0.06)
 
     return paint
 

@@ -181,7 +181,7 @@ def _shadowed_view() -> vtk.vtkCameraPass:
 class Studio:
     """One off-screen window; photographs are square, ``size`` pixels a side."""
 
-    def __init__(self, size: int = 384, exposures: int = 20) -> None:
+    def __init__(self, size: int = 384, exposures: int = 14) -> None:
         self.size, self.exposures = size, exposures
         self.window = vtk.vtkRenderWindow()
         self.window.SetOffScreenRendering(1)

@@ -31,11 +31,11 @@ def mug(body: Pattern, handle: str, height: float = 1.0, waist: float = 0.0) -> 
         (0, 0.06),
     ]
     grip = [
-        (0.39 - waist / 2, 0, 0.8 * height),
+        (0.43 - waist / 2, 0, 0.8 * height),
         (0.62, 0, 0.8 * height),
         (0.7, 0, 0.52 * height),
         (0.6, 0, 0.26 * height),
-        (0.39 - waist / 2, 0, 0.2 * height),
+        (0.43 - waist / 2, 0, 0.2 * height),
     ]
     return [
         Part(lathe(cup, smooth=waist > 0), body, 0.22, coat=0.6),
