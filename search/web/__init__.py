@@ -1,0 +1,1 @@
+"""The pages: ask with a picture, see the catalog's look-alikes."""

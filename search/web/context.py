@@ -1,0 +1,37 @@
+"""What every page has: the collections to switch between, and a policy on what it may load."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+
+from catalog.models import Collection
+from search import services
+
+# Nothing from elsewhere; pictures may also be a file that is just being sent. Style attributes hold a box.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; img-src 'self' blob: data:; style-src 'self' 'unsafe-inline'; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+MENU_LENGTH = 30
+
+
+def visible_collection(request: HttpRequest, slug: str) -> Collection:
+    """The collection, if this visitor may see it; to anyone else it does not exist."""
+    collection: Collection = get_object_or_404(services.collections_for(request.user), slug=slug)
+    return collection
+
+
+def page(
+    request: HttpRequest, template: str, context: Mapping[str, Any] | None = None, status: int = 200
+) -> HttpResponse:
+    """Render a page of the site with what its frame needs."""
+    menu = list(services.collections_for(request.user)[: MENU_LENGTH + 1])
+    frame = {"menu": menu[:MENU_LENGTH], "menu_goes_on": len(menu) > MENU_LENGTH}
+    response = render(request, template, {**frame, **(context or {})}, status=status)
+    response["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    response["Cache-Control"] = "private, no-cache"  # 'back' shows the page; a reload asks again
+    return response

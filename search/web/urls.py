@@ -1,0 +1,24 @@
+"""Addresses of the pages. What was asked stays in the address, so it can be shared, paged and kept."""
+
+from django.conf import settings
+from django.urls import path
+from django.views.generic import RedirectView
+
+from search.web import files, health, views
+
+app_name = "web"
+FAVICON = f"{settings.STATIC_URL}lookalike/favicon.svg"
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("c/<slug:slug>/", views.collection, name="collection"),
+    path("c/<slug:slug>/query/", views.query, name="query"),
+    path("c/<slug:slug>/search/", views.search, name="search"),
+    path("c/<slug:slug>/images/<int:image_id>/", views.image, name="image"),
+    path("q/<uuid:query_id>/preview/", files.preview, name="preview"),
+    path("media/<path:name>", files.media, name="media"),
+    path("healthz", health.healthz, name="healthz"),
+    path("login/", views.Login.as_view(), name="login"),
+    path("logout/", views.Logout.as_view(), name="logout"),
+    path("favicon.ico", RedirectView.as_view(url=FAVICON)),
+]

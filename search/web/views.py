@@ -1,0 +1,137 @@
+"""The pages: choose a collection, ask with a picture, see what looks like it, look at one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth import views as auth_views
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext
+from django.views.decorators.http import require_GET, require_http_methods
+
+from catalog.errors import LookalikeError
+from catalog.models import Collection, Image, ImageRole
+from search import services
+from search.web.asked import Asked, asked_of, subject_of
+from search.web.cards import card, cards, facts, picture_url, price, shop_url, stocked
+from search.web.context import page, visible_collection
+from search.web.forms import QueryForm
+from search.web.results import run, search_context
+from search.web.samples import picture_count, samples
+
+TRIES = 12  # pictures offered under the drop zone
+ALIKE = 12  # look-alikes under one picture
+
+
+@require_GET
+def home(request: HttpRequest) -> HttpResponse:
+    """One collection: straight to it. Several: a card each. None: what to do about it."""
+    visible = list(services.collections_for(request.user))
+    if len(visible) == 1:
+        return redirect("web:collection", slug=visible[0].slug)
+    shelves = [(one, samples(one, 4), picture_count(one)) for one in visible]
+    shown = [(one, [card(image, one.slug) for image in pictures], count) for one, pictures, count in shelves]
+    return page(request, "web/home.html", {"shelves": shown})
+
+
+@require_GET
+def collection(request: HttpRequest, slug: str) -> HttpResponse:
+    return ask_page(request, visible_collection(request, slug))
+
+
+def ask_page(
+    request: HttpRequest, collection: Collection, *, error: str = "", url: str = "", status: int = 200
+) -> HttpResponse:
+    """The page with the drop zone; after a refusal it says why and keeps the address that was typed."""
+    tries = [card(image, collection.slug) for image in samples(collection, TRIES)]
+    context = {"collection": collection, "tries": tries, "count": picture_count(collection), "error": error, "url": url}
+    return page(request, "web/collection.html", context, status)
+
+
+@require_http_methods(["GET", "POST"])
+def query(request: HttpRequest, slug: str) -> HttpResponse:
+    """Take a picture and answer with the address of its results (303, or JSON for the page's own script)."""
+    collection = visible_collection(request, slug)
+    if request.method == "GET":  # reached by 'back' or by the language switch of a refused upload
+        return redirect("web:collection", slug=slug)
+    as_json = request.get_preferred_type(["text/html", "application/json"]) == "application/json"
+    form = QueryForm(request.POST, request.FILES)
+    try:
+        asked = Asked(collection, services.query_upload(collection, form.data_bytes()))
+    except LookalikeError as error:
+        said = error.render(gettext)
+        if as_json:
+            return JsonResponse({"error": {"code": error.code, "message": said}}, status=error.status)
+        return ask_page(request, collection, error=said, url=request.POST.get("url", ""), status=error.status)
+    return JsonResponse({"url": asked.href()}) if as_json else HttpResponseRedirect(asked.href(), status=303)
+
+
+@require_GET
+def search(request: HttpRequest, slug: str) -> HttpResponse:
+    """The look-alikes of a picture. What cannot be read or searched is said in place of the grid."""
+    collection = visible_collection(request, slug)
+    asked = Asked(collection, subject_of(collection, request.GET))
+    results, error, status = None, "", 200
+    try:
+        asked = asked_of(collection, request)
+        results = run(asked)
+    except LookalikeError as refusal:
+        error, status = refusal.render(gettext), refusal.status
+    return page(request, "web/search.html", search_context(asked, request.GET, results, error), status)
+
+
+@require_GET
+def image(request: HttpRequest, slug: str, image_id: int) -> HttpResponse:
+    """One picture of the catalog, large, with its product, its other pictures and its look-alikes."""
+    collection = visible_collection(request, slug)
+    shown = _gallery_image(collection, image_id)
+    product = shown.product
+    others = list(product.images.filter(role=ImageRole.GALLERY).exclude(pk=shown.pk)[:24]) if product else []
+    alike, error = _alike(shown, len(others))
+    context = {
+        "collection": collection,
+        "image": shown,
+        "card": card(shown, slug),
+        "picture": picture_url(shown),
+        "product": product,
+        "price": price(product.price, product.currency) if product else "",
+        "in_stock": stocked(product),
+        "shop_url": shop_url(product) if product else "",
+        "facts": facts(product) if product else [],
+        "others": [card(other, slug) for other in others],
+        "alike": alike,
+        "error": error,
+    }
+    return page(request, "web/image.html", context)
+
+
+def _gallery_image(collection: Collection, image_id: int) -> Image:
+    try:
+        return Image.objects.select_related("product", "collection").get(
+            collection=collection, role=ImageRole.GALLERY, pk=image_id
+        )
+    except (Image.DoesNotExist, OverflowError):
+        raise Http404 from None
+
+
+def _alike(image: Image, others: int) -> tuple[list[Any], str]:
+    """Look-alikes of other products; the product's own pictures are shown apart."""
+    try:
+        results = services.search_by_image(image.collection, image, k=ALIKE + others, source="web")
+    except LookalikeError as error:
+        return [], error.render(gettext)
+    own = image.product_id
+    hits = [hit for hit in results.hits if own is None or hit.image.product_id != own]
+    return cards(hits[:ALIKE], image.collection.slug), ""
+
+
+class Login(auth_views.LoginView):
+    """For members of private collections, staff or not."""
+
+    template_name = "web/login.html"
+    redirect_authenticated_user = True
+
+
+class Logout(auth_views.LogoutView):
+    next_page = "/"
