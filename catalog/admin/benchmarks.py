@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog.admin.base import ModelForm, SiteAdmin, TabularInline, admin_url, list_link, thumbnail
 from catalog.admin.collections import count_of
-from catalog.admin.filters import collection_filter
+from catalog.admin.filters import UsedRowsFilter, collection_filter
 from catalog.models import Benchmark, Label, Query
 
 LABELS_INLINE = 200  # more than this would pass Django's limit on form fields; they have their own list
@@ -109,15 +109,14 @@ class QueryAdmin(SiteAdmin):
     form = QueryForm
     list_display = ("preview", "name", "benchmark", "box", "labels_total")
     list_display_links = ("name",)
-    list_filter = (("benchmark", admin.RelatedOnlyFieldListFilter), collection_filter("benchmark__collection"))
-    list_select_related = ("benchmark__collection", "image")
+    list_filter = (("benchmark", UsedRowsFilter), collection_filter("benchmark__collection"))
     search_fields = ("name", "benchmark__name")
     autocomplete_fields = ("benchmark", "image")
     readonly_fields = ("large_preview", "labels_total")
     inlines = (LabelInline,)
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        rows = super().get_queryset(request).select_related("benchmark__collection")
+        rows = super().get_queryset(request).select_related("benchmark__collection", "image")
         return rows.annotate(label_count=count_of(Label.objects.all(), "query"))
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -165,7 +164,7 @@ class LabelAdmin(SiteAdmin):
     list_display = ("query_picture", "query", "picture", "image", "grade")
     list_display_links = ("image",)
     list_editable = ("grade",)
-    list_filter = ("grade", ("query__benchmark", admin.RelatedOnlyFieldListFilter))
+    list_filter = ("grade", ("query__benchmark", UsedRowsFilter))
     list_select_related = ("query__image", "image")
     search_fields = ("query__name", "image__source")
     autocomplete_fields = ("query", "image")

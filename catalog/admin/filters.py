@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from catalog.models import Product
 
 CATEGORIES_SHOWN = 40
+ROWS_SHOWN = 200
 
 
 class CollectionFilter(admin.RelatedFieldListFilter):
@@ -20,6 +21,15 @@ class CollectionFilter(admin.RelatedFieldListFilter):
 
     def has_output(self) -> bool:
         return bool(self.lookup_choices)
+
+
+class UsedRowsFilter(admin.RelatedFieldListFilter):
+    """Indexes or benchmarks that rows of the list point to; their names hold their collection's, so it is joined."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
+        used = model_admin.model._default_manager.order_by().values(self.field_path)
+        rows = field.remote_field.model._default_manager.filter(pk__in=used).select_related("collection")
+        return [(row.pk, str(row)) for row in rows[:ROWS_SHOWN]]
 
 
 def collection_filter(path: str = "collection") -> Any:

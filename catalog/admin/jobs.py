@@ -95,9 +95,7 @@ class JobAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         ids = [int(part) for part in request.GET.get("ids", "").split(",") if part.isdigit()][:POLL_AT_MOST]
         jobs: Iterable[Job] = self.model.objects.filter(pk__in=ids)
-        response = JsonResponse({"jobs": [progress_data(job) for job in jobs]})
-        response["Cache-Control"] = "no-store"
-        return response
+        return JsonResponse({"jobs": [progress_data(job) for job in jobs]})
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
         return may(request, "change", self.model)

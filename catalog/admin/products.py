@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.contrib.admin.widgets import AdminURLFieldWidget
 from django.core.files.storage import default_storage
-from django.db.models import Case, CharField, Count, OuterRef, QuerySet, Subquery, TextField, When
+from django.db.models import Case, CharField, Count, OuterRef, QuerySet, Subquery, TextField, URLField, When
 from django.db.models.functions import Cast, Coalesce
 from django.forms import BaseInlineFormSet
 from django.http import HttpRequest
@@ -80,10 +81,6 @@ class PictureInline(TabularInline):
 class ProductForm(ModelForm):
     attributes = AttributesField(label=_("attributes"), required=False)
 
-    class Meta:
-        model = Product
-        fields = "__all__"
-
 
 @admin.register(Product)
 class ProductAdmin(SiteAdmin):
@@ -95,6 +92,7 @@ class ProductAdmin(SiteAdmin):
     search_fields = ("sku", "title", "brand", "category", "attributes_text")
     search_help_text = _("SKU, title, brand, category or attribute")
     autocomplete_fields = ("collection",)
+    formfield_overrides: ClassVar[Any] = {URLField: {"widget": AdminURLFieldWidget, "assume_scheme": "https"}}
     inlines = (PictureInline,)
     readonly_fields = ("created", "updated")
     fieldsets = (

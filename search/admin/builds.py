@@ -17,7 +17,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog.admin.base import NOTHING, error_text, object_link, table
-from catalog.admin.filters import collection_filter
+from catalog.admin.filters import UsedRowsFilter, collection_filter
 from catalog.admin.jobs import JobAdmin, duration
 from catalog.errors import LookalikeError
 from catalog.jobs import JobState
@@ -46,7 +46,7 @@ class IndexBuildAdmin(JobAdmin):
         "created_by",
         "created",
     )
-    list_filter = ("state", ("index", admin.RelatedOnlyFieldListFilter), collection_filter("index__collection"))
+    list_filter = ("state", ("index", UsedRowsFilter), collection_filter("index__collection"))
     list_select_related = ("index__collection", "created_by")
     actions = ("activate", "cancel")
     object_actions = ("activate", "cancel")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -19,6 +20,8 @@ from catalog.admin.collections import CollectionAdmin, count_of
 from catalog.admin.images import ImageAdmin
 from catalog.jobs import UNFINISHED
 from catalog.models import Collection, Image, ImageRole
+from search.admin.indexes import remove_builds
+from search.admin.queries import drop_unused
 from search.admin.starting import start_build, start_embedding
 from search.builds import index_for
 from search.models import Embedding, EvaluationRun, FeatureModel, IndexBuild, SearchIndex, SearchLog, UploadedQuery
@@ -137,6 +140,23 @@ class SearchCollectionAdmin(CollectionAdmin):
             return page
         start_embedding(self, request, self._pairs(queryset), again=True)
         return None
+
+    def delete_model(self, request: HttpRequest, obj: Collection) -> None:
+        self._delete([obj.pk], lambda: super(SearchCollectionAdmin, self).delete_model(request, obj))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        pks = list(queryset.values_list("pk", flat=True))
+        self._delete(pks, lambda: super(SearchCollectionAdmin, self).delete_queryset(request, queryset))
+
+    @staticmethod
+    def _delete(pks: list[int], delete: Callable[[], None]) -> None:
+        """Rows first; then what they alone named. Pictures' files are swept by night: there may be a million."""
+        indexes = list(SearchIndex.objects.filter(collection__in=pks).values_list("pk", flat=True))
+        uploads = UploadedQuery.objects.filter(collection__in=pks).values_list("file", "preview")
+        names = {name for pair in uploads for name in pair}
+        delete()
+        transaction.on_commit(lambda: remove_builds(indexes))
+        transaction.on_commit(lambda: drop_unused(names))
 
     def _pairs(self, queryset: QuerySet[Any]) -> list[tuple[Collection, FeatureModel]]:
         """Every collection with each feature model that one of its indexes uses."""

@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog.admin.base import NOTHING, ModelForm, admin_url, error_text, may, object_link, table
-from catalog.admin.filters import collection_filter
+from catalog.admin.filters import UsedRowsFilter, collection_filter
 from catalog.admin.jobs import JobAdmin
 from catalog.errors import LookalikeError
 from search.admin.query_results import results_page
@@ -113,8 +113,8 @@ class EvaluationRunAdmin(JobAdmin):
     list_display = ("name", "benchmark", "index", "progress", *map(main_column, MAIN), "queries_scored", "created")
     list_filter = (
         "state",
-        ("benchmark", admin.RelatedOnlyFieldListFilter),
-        ("index", admin.RelatedOnlyFieldListFilter),
+        ("benchmark", UsedRowsFilter),
+        ("index", UsedRowsFilter),
         collection_filter("benchmark__collection"),
     )
     list_select_related = ("benchmark__collection", "index__collection")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
@@ -108,6 +112,12 @@ def rules_help() -> SafeString:
     return format_html("{} <code>{}</code><ul>{}</ul>", _("In their order, for example"), example, listed)
 
 
+def remove_builds(index_ids: Iterable[int]) -> None:
+    """Delete the files of all builds of deleted indexes."""
+    for pk in index_ids:
+        shutil.rmtree(Path(settings.INDEX_ROOT) / str(pk), ignore_errors=True)
+
+
 class IndexStates(SiteAdmin):
     """What an index's row shows of its builds."""
 
@@ -198,6 +208,16 @@ class SearchIndexAdmin(IndexStates):
         if change and {"feature_model", "factory", "collection"} & set(form.changed_data):
             text = gettext("The active build stays as it was made. Build the index for this change to take effect.")
             self.message_user(request, text, messages.WARNING)
+
+    def delete_model(self, request: HttpRequest, obj: SearchIndex) -> None:
+        pks = [obj.pk]
+        super().delete_model(request, obj)
+        transaction.on_commit(lambda: remove_builds(pks))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        pks = list(queryset.values_list("pk", flat=True))
+        super().delete_queryset(request, queryset)
+        transaction.on_commit(lambda: remove_builds(pks))
 
     def tools(self, request: HttpRequest, row: Any) -> Iterable[tuple[Any, str]]:
         yield gettext("Builds"), admin_url(IndexBuild, "changelist", index__id__exact=row.pk)

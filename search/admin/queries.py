@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from catalog.admin.base import NOTHING, ReadOnlyAdmin, object_link, table
-from catalog.admin.filters import collection_filter
+from catalog.admin.filters import UsedRowsFilter, collection_filter
 from search.admin.figures import latency
 from search.models import SearchLog, UploadedQuery
 
@@ -24,7 +24,7 @@ from search.models import SearchLog, UploadedQuery
 @admin.register(SearchLog)
 class SearchLogAdmin(ReadOnlyAdmin):
     list_display = ("created", "index", "source", "hits", "best_shown", "total_ms", "split")
-    list_filter = ("source", ("index", admin.RelatedOnlyFieldListFilter), collection_filter("index__collection"))
+    list_filter = ("source", ("index", UsedRowsFilter), collection_filter("index__collection"))
     list_select_related = ("index__collection",)
     date_hierarchy = "created"
     show_full_result_count = False

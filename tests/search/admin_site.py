@@ -1,0 +1,58 @@
+"""A small site with a row of every model in it, for the tests of the admin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from catalog.models import Benchmark, Collection, Grade, ImportJob, Relevance
+from catalog.services import benchmark_from_classes
+from search.builds import build_create, build_run
+from search.embedding import embed_pending
+from search.evaluations import evaluation_create, evaluation_run
+from search.models import EvaluationRun, FeatureModel, IndexBuild, SearchIndex, SearchLog
+from tests import factories
+
+
+@dataclass
+class Site:
+    collection: Collection
+    products: list[Any]
+    feature_model: FeatureModel
+    index: SearchIndex
+    build: IndexBuild
+    benchmark: Benchmark
+    labels: Benchmark
+    run: EvaluationRun
+    job: ImportJob
+
+
+def make_site(products: int = 4, pictures: int = 2) -> Site:
+    """Two categories, embedded, built and measured by the real services."""
+    collection = factories.CollectionFactory(slug="shop", name="Shop")
+    rows = [
+        factories.ProductFactory(
+            collection=collection, category="mugs" if n % 2 else "pots", attributes={"colour": "red", "n": n}
+        )
+        for n in range(products)
+    ]
+    for product in rows:
+        factories.ImageFactory.create_batch(pictures, product=product)
+    feature_model = factories.FeatureModelFactory(name="baseline")
+    index = factories.SearchIndexFactory(collection=collection, feature_model=feature_model)
+    embed_pending(collection, feature_model)
+    index.refresh_from_db()
+    build = build_run(build_create(index).pk)
+    benchmark = benchmark_from_classes(collection, "categories", Relevance.CATEGORY)
+    run = evaluation_run(evaluation_create(benchmark, index).pk)
+    labels = factories.BenchmarkFactory(collection=collection, name="labels")
+    query = factories.QueryFactory(benchmark=labels)
+    factories.LabelFactory(query=query, image=rows[0].images.first(), grade=Grade.EASY)
+    factories.LabelFactory(query=query, image=rows[1].images.first(), grade=Grade.DISTRACTOR)
+    job = factories.ImportJobFactory(collection=collection)
+    factories.UploadedQueryFactory(collection=collection)
+    factories.ApiKeyFactory()
+    SearchLog.objects.create(
+        index=index, source="web", hits=3, best_score=0.9, timings_ms={"total": 12.4, "coarse": 1.0}
+    )
+    return Site(collection, rows, feature_model, index, build, benchmark, labels, run, job)
