@@ -20,7 +20,7 @@ from django.db.models import Max
 from numpy.typing import NDArray
 
 from catalog.errors import LookalikeError, gettext_noop
-from search.indexes import ExactIndex, Index, auto_factory, build_index, set_threads
+from search.indexes import ExactIndex, Index, auto_factory, build_index, default_params, set_threads
 from search.indexes.saved import EMBEDDINGS, IDS, INDEX, ORIGINALS, Manifest, describe
 from search.models import IndexBuild
 from search.side import embeddings_of, stream
@@ -163,12 +163,9 @@ class _Build:
             raise BadEmbeddings(model=self.feature_model, reason=error) from error
 
     def _choice(self, count: int) -> tuple[str, dict[str, Any]]:
-        """The factory asked for, else one by size; the index's own search parameters go before."""
-        own = dict(self.build.index.search_params)
-        if self.build.factory:
-            return self.build.factory, own
-        factory, params = auto_factory(count, self.feature_model.dim)
-        return factory, {**params, **own}
+        """The factory asked for, else one by size; the index's own search parameters go before the usual."""
+        factory = self.build.factory or auto_factory(count, self.feature_model.dim)[0]
+        return factory, {**default_params(factory), **self.build.index.search_params}
 
     def _sample(self, count: int, held_out: Ids, factory: str) -> Ids:
         """Rows to train on: drawn with a fixed seed, without the held-out queries where there are others."""

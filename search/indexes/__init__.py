@@ -11,7 +11,7 @@ from typing import Any
 
 from search.indexes.base import BadFactory, BadParameter, BrokenIndex, DuplicateIds, Index, IndexFault
 from search.indexes.exact import ExactIndex
-from search.indexes.sizes import auto_factory
+from search.indexes.sizes import auto_factory, default_params
 
 __all__ = [
     "BadFactory",
@@ -23,6 +23,7 @@ __all__ = [
     "IndexFault",
     "auto_factory",
     "build_index",
+    "default_params",
     "load_index",
     "set_threads",
 ]

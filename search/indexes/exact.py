@@ -61,6 +61,7 @@ class ExactIndex:
     def search(
         self, x: Descriptors, k: int, allowed: Ids | None = None, *, excluded: Ids | None = None, **params: Any
     ) -> tuple[Scores, Ids]:
+        self.check(params)
         ids, rows = self._view
         if allowed is not None:
             keep = np.flatnonzero(np.isin(ids, allowed))

@@ -7,18 +7,22 @@ in a chain of transforms and refinements the search takes place.
 
 from __future__ import annotations
 
+import logging
 import math
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-import faiss
+# It reports at length which builds of itself it did not find.
+logging.getLogger("faiss.loader").setLevel(logging.WARNING)
+import faiss  # noqa: E402
 import numpy as np
 from numpy.typing import NDArray
 
 from search.indexes.base import BadFactory, BrokenIndex, check_new
-from search.indexes.parameters import check_params, knobs_of, search_parameters
+from search.indexes.parameters import check_params, knobs_of, search_parameters, skip_polysemous_training, unusable
 from search.types import Descriptors, Ids, Scores
 
 _LAST = np.iinfo(np.int64).max
@@ -46,10 +50,9 @@ class FaissIndex:
         except Exception as error:
             raise BadFactory(factory=factory, dim=dim, reason=_reason(error)) from error
         inner = faiss.downcast_index(owner)
-        if inner.metric_type != faiss.METRIC_INNER_PRODUCT:
-            raise BadFactory(factory=factory, dim=dim, reason="it does not compare by inner product")
-        if isinstance(inner, faiss.IndexIDMap):
-            raise BadFactory(factory=factory, dim=dim, reason="ids are kept already, IDMap has no place in it")
+        if reason := unusable(inner):
+            raise BadFactory(factory=factory, dim=dim, reason=reason)
+        skip_polysemous_training(inner)
         return cls(owner, inner, np.empty(0, np.int64), factory, search_params)
 
     def __len__(self) -> int:
@@ -66,8 +69,12 @@ class FaissIndex:
             raise BadFactory(factory=self.factory, dim=self.dim, reason=_reason(error)) from error
 
     def add(self, ids: Ids, x: Descriptors) -> None:
+        """See ``Index``. Raises BadFactory where FAISS cannot add to this kind of index a second time."""
         check_new(self._ids, ids)
-        self._inner.add(np.ascontiguousarray(x, np.float32))
+        try:
+            self._inner.add(np.ascontiguousarray(x, np.float32))
+        except RuntimeError as error:
+            raise BadFactory(factory=self.factory, dim=self.dim, reason=_reason(error)) from error
         self._ids = np.concatenate([self._ids, np.asarray(ids, np.int64)])
         self.__dict__.pop("_sorted", None)
 
@@ -160,9 +167,8 @@ class FaissIndex:
         return order[places[known[places] == ids]]
 
     def save(self, path: Path) -> None:
-        wrapped = faiss.IndexIDMap()  # the constructor that takes an index wants an empty one
-        wrapped.index, wrapped.d, wrapped.ntotal = self._inner, self.dim, len(self)
-        wrapped.metric_type, wrapped.is_trained = self._inner.metric_type, True
+        wrapped = faiss.IndexIDMap(faiss.IndexFlatIP(self.dim))  # it takes an empty index only
+        wrapped.index, wrapped.ntotal = self._inner, len(self)
         faiss.copy_array_to_vector(self._ids, wrapped.id_map)
         faiss.write_index(wrapped, str(path))
 
@@ -192,4 +198,5 @@ def _read(path: Path, mmap: bool) -> Any:
 
 def _reason(error: Exception) -> str:
     """FAISS's message without the source line it came from."""
-    return str(error).splitlines()[-1].split("Error: ")[-1].strip() or type(error).__name__
+    message = re.sub(r"^Error in .* at \S+:\d+: (Error: )?", "", str(error).strip(), flags=re.DOTALL)
+    return message.rstrip(". ") or type(error).__name__

@@ -31,6 +31,25 @@ def parts_of(index: Any) -> list[Any]:
     return [index]
 
 
+def unusable(index: Any) -> str:
+    """Why an index that FAISS made cannot be used here; empty if it can."""
+    for part in parts_of(index):
+        if part.metric_type != faiss.METRIC_INNER_PRODUCT:
+            return "it does not compare by inner product"
+        if isinstance(part, faiss.IndexIDMap):
+            return "ids are kept already, IDMap has no place in it"
+        if isinstance(part, faiss.IndexIVF) and part.nlist < 1:
+            return "it has no cells"
+    return ""
+
+
+def skip_polysemous_training(index: Any) -> None:
+    """Product quantisers are trained for Hamming comparison by default, which takes minutes and is not used here."""
+    for part in parts_of(index):
+        if isinstance(part, faiss.IndexPQ | faiss.IndexIVFPQ):
+            part.do_polysemous_training = False
+
+
 def knobs_of(index: Any) -> dict[str, Knob]:
     """The search parameters an index has, by FAISS's own names."""
     knobs: dict[str, Knob] = {}

@@ -1,0 +1,72 @@
+"""``manage.py build_index COLLECTION``: build an index now, in this process."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from catalog.errors import LookalikeError
+from catalog.jobs import JobState
+from catalog.models import Collection
+from search.builds import build_create, build_run, index_for
+from search.models import IndexBuild, SearchIndex
+
+
+class Command(BaseCommand):
+    help = "Builds the index of a collection from its embeddings and serves it."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("collection", help="slug or name of the collection")
+        parser.add_argument("--index", help="name of the index; the collection's default otherwise")
+        parser.add_argument("--factory", help="FAISS factory string for this build, such as IVF512,SQ8")
+        parser.add_argument("--no-activate", action="store_true", help="build only; serve what was served")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        index = index_named(options["collection"], options["index"])
+        try:
+            build = build_create(index, activate=not options["no_activate"], factory=options["factory"])
+        except LookalikeError as error:
+            raise CommandError(str(error)) from error
+        build = self._run(build)
+        if build.state != JobState.DONE:
+            raise CommandError(build.error or f"The build is {build.state}.")
+        self.stdout.write(_summary(build))
+
+    def _run(self, build: IndexBuild) -> IndexBuild:
+        with tqdm(unit=" pictures", disable=None) as bar:
+
+            def show(stage: str, done: int, total: int) -> None:
+                if bar.desc != f"{stage}: ":
+                    bar.reset(total)
+                    bar.set_description_str(stage)
+                bar.update(done - bar.n)
+
+            return build_run(build.pk, show)
+
+
+def index_named(collection: str, name: str | None) -> SearchIndex:
+    """The index a command names. Raises CommandError with the choices."""
+    found = Collection.objects.filter(slug=collection).first() or Collection.objects.filter(name=collection).first()
+    if found is None:
+        slugs = ", ".join(Collection.objects.values_list("slug", flat=True)) or "none"
+        raise CommandError(f"There is no collection '{collection}'. There are: {slugs}.")
+    if name is None:
+        return index_for(found)
+    indexes = SearchIndex.objects.filter(collection=found).select_related("feature_model", "active_build")
+    index = indexes.filter(name=name).first()
+    if index is None:
+        names = ", ".join(indexes.values_list("name", flat=True)) or "none"
+        raise CommandError(f"{found.slug} has no index '{name}'. It has: {names}.")
+    return index
+
+
+def _summary(build: IndexBuild) -> str:
+    stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in build.timings.items())
+    served = "served now" if build.is_active else "not activated"
+    return (
+        f"{build}: {build.count} pictures, {build.factory}, ann_recall@10 {build.ann_recall:.4f}, "
+        f"{build.size_bytes / 1e6:.1f} MB, {served}\n{stages}"
+    )
