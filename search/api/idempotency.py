@@ -15,6 +15,7 @@ from typing import Any
 from django.core.cache import cache
 from django.core.files.uploadedfile import UploadedFile
 from django.http import QueryDict
+from django.utils.translation import gettext as _
 from rest_framework.exceptions import ValidationError
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -40,7 +41,7 @@ def idempotent(handler: Handler) -> Handler:
         if not key:
             return handler(view, request, *args, **kwargs)
         if len(key) > MAX_KEY:
-            raise ValidationError({"Idempotency-Key": [f"At most {MAX_KEY} characters."]})
+            raise ValidationError({"Idempotency-Key": [_("At most %(most)d characters.") % {"most": MAX_KEY}]})
         return _once(_slot(request, key), fingerprint(request), lambda: handler(view, request, *args, **kwargs))
 
     return post

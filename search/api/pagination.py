@@ -6,7 +6,6 @@ from typing import Any
 
 from rest_framework.pagination import CursorPagination
 
-
 _PAGE = "https://lookalike.example/api/v1/collections/?cursor={}"
 
 

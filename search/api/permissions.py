@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
@@ -54,7 +54,7 @@ def collection_get(request: Request, slug: str) -> Collection:
     return collection
 
 
-def acting_user(request: Request) -> AbstractBaseUser | None:
+def acting_user(request: Request) -> User | None:
     """Whose name a job carries: the signed-in user, or who made the key."""
     if isinstance(request.auth, ApiKey):
         return request.auth.created_by

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.permissions import SAFE_METHODS
 
 from catalog.errors import LookalikeError
 from search.api.errors import CollectionMissing, KeyInProgress, KeyReused, UploadTooLarge
@@ -55,6 +57,15 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[misc]  # drf
         ]
 
 
+class KeyedSchema(AutoSchema):  # type: ignore[misc]
+    """Says where no key works too, from the scopes the view really asks for."""
+
+    def get_auth(self) -> list[dict[str, list[str]]]:
+        needed = self.view.read_scope if self.method in SAFE_METHODS else self.view.write_scope
+        choices = [{name: scopes} for together in super().get_auth() for name, scopes in together.items()]
+        return [*choices, *([{}] if needed == Scope.READ else [])]  # any one of them; the empty one is no key
+
+
 def endpoint(
     operation: str,
     summary: str,
@@ -77,16 +88,16 @@ def endpoint(
     parameters = list(parameters)
     refusals = [*errors, *((KeyReused(), KeyInProgress()) if once else ())]
     responses: dict[Status, OpenApiResponse] = {status: _success(*answer) for status, answer in answers.items()}
-    responses.update(_refusals(refusals, checked=body is not None or bool(parameters), has_body=body is not None, scope=scope))
+    has_body = body is not None
+    responses |= _refusals(refusals, checked=has_body or bool(parameters), has_body=has_body, scope=scope)
     needs = f"Needs the scope `{scope.value}`." if scope != Scope.READ else "Public collections need no key."
-    return extend_schema(
+    describe = extend_schema(
         operation_id=operation,
         summary=summary,
         description="\n\n".join(filter(None, (description, needs))),
         tags=[tag],
         request=body,
         responses=responses,
-        auth=_security(scope),
         parameters=[*parameters, *((IDEMPOTENCY_KEY,) if once else ())],
         examples=[
             OpenApiExample("Request", value=value, media_type=media, request_only=True)
@@ -94,11 +105,11 @@ def endpoint(
         ],
     )
 
+    def decorate(method: Any) -> Any:
+        method.schema = KeyedSchema  # what extend_schema builds upon
+        return describe(method)
 
-def _security(scope: Scope) -> list[dict[str, list[str]]]:
-    """The empty choice says that no key works too."""
-    named: list[dict[str, list[str]]] = [{"apiKey": []}, {"apiKeyHeader": []}, {"cookieAuth": []}]
-    return [*named, {}] if scope == Scope.READ else named
+    return decorate
 
 
 def _success(serializer: Any, example: Any) -> OpenApiResponse:
@@ -109,7 +120,7 @@ def _success(serializer: Any, example: Any) -> OpenApiResponse:
 def _refusals(
     errors: Iterable[LookalikeError], *, checked: bool, has_body: bool, scope: Scope
 ) -> dict[Status, OpenApiResponse]:
-    found: dict[Status, list[OpenApiExample]] = {}
+    found: dict[int, list[OpenApiExample]] = {}
     if checked:
         _note(found, 400, *INVALID)
     if has_body:
@@ -129,7 +140,7 @@ def _refusals(
 
 
 def _note(
-    found: dict[Status, list[OpenApiExample]],
+    found: dict[int, list[OpenApiExample]],
     status: int,
     code: str,
     message: str,

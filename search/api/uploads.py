@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from rest_framework.request import Request
@@ -32,7 +34,7 @@ def body_check(request: Request, file_limit: int) -> None:
         raise UploadTooLarge(size=size, limit=file_limit or limit)
 
 
-def picture_read(upload: UploadedFile | None, url: str) -> bytes:
+def picture_read(upload: UploadedFile[Any] | None, url: str) -> bytes:
     """The bytes of an uploaded or named picture, at most IMAGE_MAX_BYTES. Raises UploadTooLarge, FetchError."""
     if upload is None:
         return fetch(
@@ -44,4 +46,5 @@ def picture_read(upload: UploadedFile | None, url: str) -> bytes:
     size = upload.size or 0
     if size > settings.IMAGE_MAX_BYTES:
         raise UploadTooLarge(size=size, limit=settings.IMAGE_MAX_BYTES)
-    return upload.read()
+    data: bytes = upload.read()
+    return data

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
@@ -35,7 +37,7 @@ _collection = [
     path("evaluations/<int:pk>/cancel/", evaluations.EvaluationCancelView.as_view(), name="evaluation-cancel"),
     path("evaluations/<int:pk>/queries/", evaluations.EvaluationQueriesView.as_view(), name="evaluation-queries"),
 ]
-_documents = {"authentication_classes": [], "permission_classes": []}
+_documents: dict[str, Any] = {"authentication_classes": [], "permission_classes": []}
 _v1 = [
     path("search/", SearchView.as_view(), name="search"),
     path("collections/", collections.CollectionsView.as_view(), name="collections"),

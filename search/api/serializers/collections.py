@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from catalog.facets import Facets
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from catalog.facets import Facets
 from catalog.models import Collection
 
 

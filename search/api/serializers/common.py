@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from catalog.jobs import JobState
 from search.api.permissions import allows
 from search.models import Scope
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class ErrorDetailSerializer(serializers.Serializer[Any]):
@@ -41,7 +45,7 @@ class TextsField(serializers.ListField):
 class JsonInForm(serializers.Field[Any, Any, Any, Any]):
     """Base of fields that are JSON in a JSON body and JSON text in a form."""
 
-    default_error_messages = {"json": "This is not valid JSON."}
+    default_error_messages = {"json": _("This is not valid JSON.")}
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, str):
@@ -65,7 +69,7 @@ class JsonInForm(serializers.Field[Any, Any, Any, Any]):
     }
 )
 class BoxField(JsonInForm):
-    default_error_messages = {"box": "A box is four whole numbers: [x, y, width, height]."}
+    default_error_messages = {"box": _("A box is four whole numbers: [x, y, width, height].")}
 
     def to_internal_value(self, data: Any) -> tuple[int, int, int, int]:
         if isinstance(data, str) and not data.lstrip().startswith("["):
@@ -87,11 +91,13 @@ class BoxField(JsonInForm):
     }
 )
 class AttributeFilterField(JsonInForm):
-    default_error_messages = {"attributes": 'Attributes are an object such as {{"color": ["red", "blue"]}}.'}
+    default_error_messages = {"attributes": _('Attributes are an object such as {{"color": ["red", "blue"]}}.')}
 
     def to_internal_value(self, data: Any) -> dict[str, tuple[str, ...]]:
         named = super().to_internal_value(data)
         if not isinstance(named, dict) or len(named) > 20:
+            self.fail("attributes")
+        if not is_storable(named):
             self.fail("attributes")
         return {name: self._values(values) for name, values in named.items()}
 
@@ -100,6 +106,15 @@ class AttributeFilterField(JsonInForm):
         if not listed or len(listed) > 50 or not all(isinstance(value, str | int | float) for value in listed):
             self.fail("attributes")
         return tuple(_as_text(value) for value in listed)
+
+
+def is_storable(value: Any) -> bool:
+    """Whether Postgres takes every text in a JSON value: no NUL, and no half of a surrogate pair."""
+    if isinstance(value, dict):
+        return all(is_storable(part) for pair in value.items() for part in pair)
+    if isinstance(value, list):
+        return all(map(is_storable, value))
+    return not (isinstance(value, str) and _UNSTORABLE.search(value))
 
 
 def _as_text(value: str | int | float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from catalog.models import Image, ImageRole
@@ -37,7 +38,9 @@ class ImageLinkSerializer(serializers.Serializer[Any]):
     url = serializers.URLField(required=False, max_length=1000, help_text="Public http or https address.")
     product = serializers.CharField(required=False, max_length=200, help_text="SKU of a product of the collection.")
     role = serializers.ChoiceField(choices=ImageRole.choices, default=ImageRole.GALLERY)
-    source = serializers.CharField(required=False, max_length=1000, help_text="Where it came from: a note.")
+    source = serializers.CharField(  # type: ignore[assignment]  # Field.source is another thing
+        required=False, max_length=1000, help_text="Where it came from: a note."
+    )
 
 
 class ImageUploadSerializer(ImageLinkSerializer):
@@ -47,5 +50,5 @@ class ImageUploadSerializer(ImageLinkSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if ("image" in attrs) == ("url" in attrs):
-            raise serializers.ValidationError("Send either image or url.")
+            raise serializers.ValidationError(_("Send either image or url."))
         return attrs

@@ -7,13 +7,13 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
-from catalog.models import ImportJob
+from catalog.models import ImageRole, ImportJob
 from search.api.serializers.common import JobSerializer
 from search.models import SearchIndex
 
 
 class ImportSerializer(JobSerializer):
-    source = serializers.SerializerMethodField(help_text="Name of the file.")
+    source = serializers.SerializerMethodField(help_text="Name of the file.")  # type: ignore[assignment]
     added = serializers.IntegerField(read_only=True)
     known = serializers.IntegerField(read_only=True, help_text="Rows that were there already.")
     bad = serializers.IntegerField(read_only=True, help_text="Rows with an error.")
@@ -30,7 +30,8 @@ class ImportSerializer(JobSerializer):
 
 
 class ImportUploadSerializer(serializers.Serializer[Any]):
-    file = serializers.FileField(help_text="A CSV or a ZIP archive.")
+    file = serializers.FileField(help_text="A CSV, a ZIP archive, or a .txt with an address of a picture a line.")
+    role = serializers.ChoiceField(choices=ImageRole.choices, default=ImageRole.GALLERY)
 
 
 class IndexSerializer(serializers.ModelSerializer[SearchIndex]):

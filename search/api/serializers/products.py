@@ -6,37 +6,47 @@ from typing import Any
 
 from django.core.exceptions import ValidationError as InvalidUrl
 from django.core.validators import URLValidator
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from catalog.models import Product
+from search.api.serializers.common import is_storable
 from search.api.serializers.images import PictureSerializer
 
 MAX_ATTRIBUTES = 100
 
+_PLAIN = [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]
 _ATTRIBUTES_SCHEMA = {
     "type": "object",
-    "additionalProperties": {"oneOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]},
-    "description": "Whatever else there is to filter by: names to texts, numbers or yes and no.",
+    "additionalProperties": {"oneOf": [*_PLAIN, {"type": "array", "items": {"oneOf": _PLAIN}}]},
+    "description": "Whatever else there is to filter by: names to texts, numbers, yes and no, or lists of them.",
 }
 
 
 @extend_schema_field(_ATTRIBUTES_SCHEMA)
 class AttributesField(serializers.JSONField):
-    """A flat object: nested values could neither be filtered by nor shown as facets."""
+    """A flat object: what is nested deeper could neither be filtered by nor shown as a facet."""
 
     default_error_messages = {
-        "object": 'Attributes are an object of texts, numbers or booleans, such as {{"color": "red"}}.',
-        "many": f"At most {MAX_ATTRIBUTES} attributes.",
+        "object": _('Attributes are an object of texts, numbers or booleans, such as {{"color": "red"}}.'),
+        "many": _("At most {most} attributes."),
+        "text": _("Attributes hold characters that cannot be stored."),
     }
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         value = super().to_internal_value(data)
-        if not isinstance(value, dict) or not all(isinstance(item, str | int | float) for item in value.values()):
+        if not isinstance(value, dict) or not all(_is_flat(item) for item in value.values()):
             self.fail("object")
         if len(value) > MAX_ATTRIBUTES:
-            self.fail("many")
+            self.fail("many", most=MAX_ATTRIBUTES)
+        if not is_storable(value):
+            self.fail("text")
         return value
+
+
+def _is_flat(item: Any) -> bool:
+    return all(isinstance(part, str | int | float) for part in (item if isinstance(item, list) else [item]))
 
 
 @extend_schema_field({"type": "string", "maxLength": 1000, "default": "", "description": "A web address, or empty."})

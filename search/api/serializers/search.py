@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from search.api.serializers.common import AttributeFilterField, BoxField, TextsField
@@ -35,10 +36,10 @@ class SearchSerializer(serializers.Serializer[Any]):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if sum(name in attrs for name in ("image", "url", "image_id")) != 1:
-            raise serializers.ValidationError("Send exactly one of image, url and image_id.")
+            raise serializers.ValidationError(_("Send exactly one of image, url and image_id."))
         low, high = attrs.get("price_min"), attrs.get("price_max")
         if low is not None and high is not None and low > high:
-            raise serializers.ValidationError({"price_min": "It is above price_max."})
+            raise serializers.ValidationError({"price_min": _("It is above price_max.")})
         return attrs
 
     @staticmethod

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from catalog.facets import facets
 from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from catalog.facets import facets
 from catalog.models import Collection, Image, ImageRole, Product
 from search.api import examples
 from search.api.permissions import visible_collections

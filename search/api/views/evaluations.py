@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.models import Count, QuerySet
+from rest_framework.pagination import BasePagination
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from catalog.models import Benchmark
 from search.api import examples
@@ -47,8 +51,8 @@ class BenchmarksView(CollectionView):
 class EvaluationView(CollectionView):
     write_scope = Scope.ADMIN
     parser_classes = [JSONParser]
-    serializer_class = EvaluationSerializer
-    pagination_class = NewestFirst
+    serializer_class: type[BaseSerializer[Any]] = EvaluationSerializer
+    pagination_class: type[BasePagination] = NewestFirst
 
     def get_queryset(self) -> QuerySet[EvaluationRun]:
         runs = EvaluationRun.objects.filter(benchmark__collection=self.collection)

@@ -53,7 +53,8 @@ class HealthSerializer(serializers.Serializer[Any]):
 
     @extend_schema_field(WorkSerializer(allow_null=True))
     def get_work(self, health: dict[str, Any]) -> dict[str, int] | None:
-        return health["work"]
+        work: dict[str, int] | None = health["work"]
+        return work
 
 
 class HealthView(ApiView):
@@ -72,7 +73,7 @@ class HealthView(ApiView):
     def get(self, request: Request) -> Response:
         parts = {
             "database": _probe(connection.vendor, _ask_database),
-            "cache": _probe(settings.CACHES["default"]["BACKEND"].rsplit(".", 1)[-1], _ask_cache),
+            "cache": _probe(str(settings.CACHES["default"]["BACKEND"]).rsplit(".", 1)[-1], _ask_cache),
         }
         well = all(part["status"] == "ok" for part in parts.values())
         work = _waiting(request) if well and isinstance(request.auth, ApiKey) else None

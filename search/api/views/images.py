@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
@@ -131,10 +132,10 @@ def _asked(request: Request) -> dict[str, str]:
     lookups = {"product": "product__sku", "role": "role", "sha256": "sha256"}
     asked = {lookup: request.query_params[name] for name, lookup in lookups.items() if name in request.query_params}
     if asked.get("role", ImageRole.GALLERY) not in ImageRole.values:
-        raise ValidationError({"role": [f"One of {', '.join(ImageRole.values)}."]})
+        raise ValidationError({"role": [_("One of %(choices)s.") % {"choices": ", ".join(ImageRole.values)}]})
     return asked
 
 
 def _file_name(body: dict[str, Any]) -> str:
     upload = body.get("image")
-    return str(upload.name or "")[:1000] if upload else ""
+    return str(upload.name or "").replace("\0", "")[:1000] if upload else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from catalog.tasks import import_run
 from django.conf import settings
 from django.db.models import QuerySet
 from django.http import FileResponse
@@ -13,6 +12,7 @@ from rest_framework.response import Response
 
 from catalog.models import ImportJob
 from catalog.services import import_create
+from catalog.tasks import import_run
 from search.api import examples
 from search.api.errors import JobFinished, JobMissing, UploadTooLarge
 from search.api.idempotency import idempotent
@@ -61,7 +61,7 @@ class ImportsView(ImportView):
 
     @endpoint(
         "imports_start",
-        "Import a CSV or a ZIP",
+        "Import a CSV, a ZIP or a list of addresses",
         tag="imports",
         description="Answers at once; follow the progress at the job's address.",
         body={FORM: ImportUploadSerializer},
@@ -72,11 +72,12 @@ class ImportsView(ImportView):
     )
     @idempotent
     def post(self, request: Request, slug: str) -> Response:
-        upload = self.checked(ImportUploadSerializer, request.data)["file"]
+        body = self.checked(ImportUploadSerializer, request.data)
+        upload = body["file"]
         if upload.size > settings.ARCHIVE_MAX_BYTES:
             raise UploadTooLarge(size=upload.size, limit=settings.ARCHIVE_MAX_BYTES)
         index_for(self.collection)  # without an index nothing would embed the pictures
-        job = import_create(self.collection, upload=upload, user=acting_user(request))
+        job = import_create(self.collection, upload=upload, user=acting_user(request), role=body["role"])
         enqueue(import_run, job)
         return Response(self.get_serializer(job).data, status=202)
 

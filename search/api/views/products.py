@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.db import transaction
@@ -177,6 +178,16 @@ def narrowed(products: QuerySet[Product], filters: Filters, search: str) -> Quer
     }
     products = products.filter(**{lookup: value for lookup, value in given.items() if value is not None})
     for number, (name, values) in enumerate(filters.attributes.items()):
-        text = Cast(KeyTextTransform(name, "attributes"), TextField())
-        products = products.alias(**{f"attribute_{number}": text}).filter(**{f"attribute_{number}__in": values})
+        products = _with_attribute(products, f"attribute_{number}", name, values)
     return products
+
+
+def _with_attribute(products: QuerySet[Product], alias: str, name: str, values: tuple[str, ...]) -> QuerySet[Product]:
+    """As ``search.filters`` does for pictures: the attribute is one of the values, or a list that holds one."""
+    holds = Q()
+    for value in values:
+        for element in {json.dumps(value), json.dumps(value, ensure_ascii=False)}:  # stored either way
+            holds |= Q(**{f"{alias}__contains": element})
+    text = Cast(KeyTextTransform(name, "attributes"), TextField())
+    listed = Q(**{f"{alias}__startswith": "["}) & holds
+    return products.alias(**{alias: text}).filter(Q(**{f"{alias}__in": values}) | listed)

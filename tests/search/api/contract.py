@@ -17,7 +17,7 @@ def schema() -> dict[str, Any]:
 
 def operation(route: str, method: str) -> dict[str, Any]:
     """The operation of a Django route such as ``api/v1/collections/<slug:slug>/``."""
-    path = "/" + re.sub(r"<\w+:(\w+)>", lambda found: "{%s}" % found[1].replace("pk", "id"), route)
+    path = "/" + re.sub(r"<\w+:(\w+)>", lambda found: "{" + found[1].replace("pk", "id") + "}", route)
     return schema()["paths"][path][method.lower()]
 
 

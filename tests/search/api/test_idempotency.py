@@ -71,9 +71,7 @@ def test_an_address_is_part_of_the_key(writer: Api, collection: Collection, priv
     assert writer.post("collections/secret/products/", {"sku": "A"}, Idempotency_Key="k1").status_code == 201
 
 
-def test_a_request_that_still_runs_is_not_done_twice(
-    writer: Api, collection: Collection, monkeypatch: Any
-) -> None:
+def test_a_request_that_still_runs_is_not_done_twice(writer: Api, collection: Collection, monkeypatch: Any) -> None:
     from search.api.views import products
 
     inner: list[Any] = []
@@ -93,7 +91,7 @@ def test_a_request_that_still_runs_is_not_done_twice(
 
 def test_answers_are_kept_for_a_day(writer: Api, collection: Collection, monkeypatch: Any) -> None:
     kept: list[Any] = []
-    monkeypatch.setattr(idempotency.cache, "set", lambda *args, **kwargs: kept.append(kwargs["timeout"]))
+    monkeypatch.setattr(idempotency.cache, "set", lambda *_args, **kwargs: kept.append(kwargs["timeout"]))
     writer.post(PRODUCTS, {"sku": "A"}, Idempotency_Key="k1")
     assert kept == [24 * 3600]
 

@@ -46,7 +46,7 @@ def test_the_same_picture_of_another_product_is_another_row(writer: Api, collect
 
 
 def test_by_url(writer: Api, collection: Collection, monkeypatch: Any) -> None:
-    monkeypatch.setattr("search.api.uploads.fetch", lambda url, **limits: picture(2))
+    monkeypatch.setattr("search.api.uploads.fetch", lambda _url, **_limits: picture(2))
     response = writer.post(IMAGES, {"url": "https://shop.example/2.jpg"})
     assert response.status_code == 201
     assert response.json()["source"] == "https://shop.example/2.jpg"

@@ -76,9 +76,7 @@ def test_too_large(writer: Api, collection: Collection, settings: Any) -> None:
     assert "100" in error_of(response)["message"]
 
 
-def test_with_the_broker_down_the_job_waits(
-    writer: Api, collection: Collection, monkeypatch: Any, caplog: Any
-) -> None:
+def test_with_the_broker_down_the_job_waits(writer: Api, collection: Collection, monkeypatch: Any, caplog: Any) -> None:
     from catalog.tasks import import_run
 
     def down(*args: Any, **kwargs: Any) -> None:

@@ -107,6 +107,11 @@ def test_delete_takes_the_pictures_and_their_files(
         ({"attributes": ["a"]}, "attributes"),
         ({"attributes": {"color": {"deep": 1}}}, "attributes"),
         ({"attributes": {"color": None}}, "attributes"),
+        ({"attributes": {"color": ["red", ["blue"]]}}, "attributes"),
+        ({"attributes": {"color": "a\0b"}}, "attributes"),
+        ({"attributes": {"a\0b": 1}}, "attributes"),
+        ({"attributes": {"color": "\ud800"}}, "attributes"),
+        ({"title": "\ud800"}, "title"),
         ({"attributes": {str(n): n for n in range(101)}}, "attributes"),
         ({"title": "x" * 301}, "title"),
         ({"sku": ""}, "sku"),
@@ -132,7 +137,13 @@ def shelf(collection: Collection) -> Collection:
             category="desk" if number % 2 else "floor",
             price=10 * (number + 1),
             stock=number % 3 or None,
-            attributes={"color": "red" if number < 2 else "blue", "watts": number, "a__b": "x"},
+            attributes={
+                "color": "red" if number < 2 else "blue",
+                "watts": number,
+                "a__b": "x",
+                "rooms": ["hall", "küche"] if number == 4 else "hall",
+                "dimmable": number == 5,
+            },
         )
     return collection
 
@@ -154,6 +165,10 @@ def shelf(collection: Collection) -> Collection:
         ("attr.watts=4", "4"),
         ("attr.a__b=x&attr.color=red", "01"),
         ("attr.none=x", ""),
+        ("attr.rooms=hall", "012345"),
+        ("attr.rooms=k%C3%BCche", "4"),
+        ("attr.rooms=kitchen", ""),
+        ("attr.dimmable=true", "5"),
     ],
 )
 def test_lists_are_filtered_as_searches_are(anonymous: Api, shelf: Collection, query: str, expected: str) -> None:
@@ -188,6 +203,17 @@ def test_a_page_has_a_longest_length(anonymous: Api, collection: Collection, lim
     Product.objects.bulk_create(Product(collection=collection, sku=f"{n}") for n in range(201))
     got = anonymous.get(f"{PRODUCTS}?limit={limit}").json()["results"]
     assert len(got) == min(count, 200)
+
+
+def test_lists_and_flags_are_stored_as_sent(writer: Api, collection: Collection) -> None:
+    attributes = {"rooms": ["hall", 3, True], "dimmable": False, "watts": 4.5, "quote": 'a "b" \\u0000'}
+    assert writer.put(f"{PRODUCTS}A/", {"attributes": attributes}).json()["attributes"] == attributes
+
+
+@pytest.mark.parametrize("path", ["?search=a%00b", "?attr.a%00=1", "a%00b/", "?category=%00"])
+def test_nul_in_an_address_is_refused(writer: Api, collection: Collection, path: str) -> None:
+    response = writer.client.get(f"/api/v1/{PRODUCTS}{path}", headers=writer.headers)
+    assert (response.status_code, error_of(response)["code"]) == (400, "parse_error")
 
 
 def test_a_malformed_cursor_is_told(anonymous: Api, shelf: Collection) -> None:

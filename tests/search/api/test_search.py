@@ -114,7 +114,9 @@ def test_a_box_is_what_is_searched(anonymous: Api, gallery: Collection) -> None:
         assert response.json()["hits"][0]["score"] > 0.9
 
 
-@pytest.mark.parametrize("box", [[1, 2, 3], "1,2,3", [1, 2, 3, "x"], [-1, 0, 5, 5], "a,b,c,d", {"x": 1}, [1.5, 0, 5, 5]])
+@pytest.mark.parametrize(
+    "box", [[1, 2, 3], "1,2,3", [1, 2, 3, "x"], [-1, 0, 5, 5], "a,b,c,d", {"x": 1}, [1.5, 0, 5, 5]]
+)
 def test_malformed_boxes(anonymous: Api, gallery: Collection, box: Any) -> None:
     response = search(anonymous, image_id=Image.objects.first().pk, box=box)
     assert response.status_code == 400
@@ -141,6 +143,9 @@ def test_boxes_outside_the_picture(anonymous: Api, gallery: Collection, box: lis
         ({"image_id": 1, "attributes": ["color"]}, "attributes"),
         ({"image_id": 1, "attributes": {"color": {}}}, "attributes"),
         ({"image_id": 1, "attributes": "{color"}, "attributes"),
+        ({"image_id": 1, "attributes": {"color": "a\0b"}}, "attributes"),
+        ({"image_id": 1, "category": ["a\0b"]}, "category.0"),
+        ({"image_id": 1, "index": "a\0b"}, "index"),
         ({"image_id": 1, "collection": "not a slug"}, "collection"),
         ({"image": "text"}, "image"),
     ],
@@ -162,6 +167,7 @@ def test_what_is_not_there(anonymous: Api, gallery: Collection) -> None:
     image = Image.objects.first().pk
     for body, code in (
         ({"image_id": 10**9}, "image_not_found"),
+        ({"image_id": 10**30}, "image_not_found"),
         ({"image_id": image, "index": "none"}, "index_not_found"),
         ({"image_id": image, "collection": "none"}, "collection_not_found"),
     ):

@@ -96,7 +96,13 @@ def test_unknown_keys_are_not_counted_as_keys(db: None) -> None:
 
 @pytest.mark.parametrize(
     ("text", "rate"),
-    [("600/min", Rate(600, 60)), ("5/s", Rate(5, 1)), ("10/day", Rate(10, 86400)), ("3/hour", Rate(3, 3600)), ("", None)],
+    [
+        ("600/min", Rate(600, 60)),
+        ("5/s", Rate(5, 1)),
+        ("10/day", Rate(10, 86400)),
+        ("3/hour", Rate(3, 3600)),
+        ("", None),
+    ],
 )
 def test_rates(text: str, rate: Rate | None) -> None:
     assert Rate.parse(text) == rate
