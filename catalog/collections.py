@@ -13,8 +13,9 @@ MAX_SLUG = 60
 
 def collection_get_or_create(name: str, *, is_public: bool | None = None) -> Collection:
     """The collection of this slug or name, made if there is none. ``is_public`` None leaves it as it is."""
+    name = name.strip()[:100]
     found = Collection.objects.filter(slug=name).first() or Collection.objects.filter(name=name).first()
-    collection = found or Collection(name=name[:100], slug=free_slug(name))
+    collection = found or Collection(name=name, slug=free_slug(name))
     if is_public is not None:
         collection.is_public = is_public
     if found is None or is_public is not None:

@@ -23,6 +23,12 @@ class NothingToLabel(LookalikeError):
     cure = gettext_noop("Import pictures with one first.")
 
 
+class HasLabels(LookalikeError):
+    code = "has_labels"
+    text = gettext_noop("The benchmark %(name)s has labels of its own, which classes would replace.")
+    cure = gettext_noop("Choose another name.")
+
+
 @dataclass
 class LabelsReport:
     """What labels_import did; ``bad`` holds (place of the row from 0, what it named, why)."""
@@ -126,22 +132,33 @@ def benchmark_from_classes(
 
     Each picture of ``query_role`` that has such a class becomes a query: the gallery's own pictures are
     measured leave-one-out, ``query`` pictures against the gallery. Run again, it adds what is new.
-    Raises NothingToLabel.
+    Raises NothingToLabel, HasLabels.
     """
     pictures = _with_class(collection, relevance, query_role)
     with transaction.atomic():
-        benchmark, _ = Benchmark.objects.update_or_create(
+        benchmark, created = Benchmark.objects.get_or_create(
             collection=collection, name=name, defaults={"relevance": relevance}
         )
+        is_changed = _set_relevance(benchmark, Relevance(relevance))
         taken = set(benchmark.queries.values_list("name", flat=True))
         missing = pictures.exclude(queries__benchmark=benchmark).values_list("id", "source", "sha256")
         new = list(_queries(benchmark, missing.iterator(), taken))
-        if not new and not taken:
+        if not taken:
             raise NothingToLabel(**{"class": str(relevance)})
         Query.objects.bulk_create(new, batch_size=BATCH)
-        if new and taken:
+        if not created and (new or is_changed):
             _bump(benchmark)
     return benchmark
+
+
+def _set_relevance(benchmark: Benchmark, relevance: Relevance) -> bool:
+    if benchmark.relevance == relevance:
+        return False
+    if Label.objects.filter(query__benchmark=benchmark).exists():
+        raise HasLabels(name=benchmark.name)
+    benchmark.relevance = relevance
+    benchmark.save(update_fields=["relevance"])
+    return True
 
 
 def _with_class(collection: Collection, relevance: Relevance | str, role: ImageRole | str) -> QuerySet[Image]:

@@ -4,7 +4,7 @@ Callers enqueue follow-up work; services never import tasks.
 """
 
 from catalog.files import files_sweep
-from catalog.ground_truth import LabelsReport, NothingToLabel, benchmark_from_classes, labels_import
+from catalog.ground_truth import HasLabels, LabelsReport, NothingToLabel, benchmark_from_classes, labels_import
 from catalog.importers.run import import_run
 from catalog.imports import import_create
 from catalog.pictures import ProductElsewhere, image_add, image_delete, images_announce, picture_limits
@@ -12,6 +12,7 @@ from catalog.products import BadProduct, product_upsert
 
 __all__ = [
     "BadProduct",
+    "HasLabels",
     "LabelsReport",
     "NothingToLabel",
     "ProductElsewhere",
