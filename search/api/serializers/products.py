@@ -15,6 +15,7 @@ from search.api.serializers.common import is_storable
 from search.api.serializers.images import PictureSerializer
 
 MAX_ATTRIBUTES = 100
+MAX_STOCK = 2**31 - 1  # what Postgres takes; said here so that SQLite refuses the same
 
 _PLAIN = [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]
 _ATTRIBUTES_SCHEMA = {
@@ -92,7 +93,7 @@ class ProductSerializer(serializers.ModelSerializer[Product]):
             "brand": {"default": ""},
             "price": {"default": None, "min_value": 0},
             "currency": {"default": "", "help_text": "Three letters, such as EUR."},
-            "stock": {"default": None},
+            "stock": {"default": None, "max_value": MAX_STOCK},
         }
 
 

@@ -102,6 +102,7 @@ def test_delete_takes_the_pictures_and_their_files(
         ({"price": "-1"}, "price"),
         ({"price": "1.234"}, "price"),
         ({"stock": 1.5}, "stock"),
+        ({"stock": 2**31}, "stock"),
         ({"url": "javascript:alert(1)"}, "url"),
         ({"currency": "EURO"}, "currency"),
         ({"attributes": ["a"]}, "attributes"),
