@@ -13,7 +13,7 @@ from os import cpu_count
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from django.db import DataError, IntegrityError, transaction
+from django.db import DataError, IntegrityError, OperationalError, transaction
 from django.db.models import F
 
 from catalog.errors import JobCancelled, LookalikeError
@@ -30,6 +30,7 @@ BATCH_ROWS = 64
 BATCH_BYTES = 64 * 1024 * 1024  # of files held in memory, twice
 THREADS = max(4, min(8, cpu_count() or 1))  # also hides the latency of disks and of other people's servers
 PULSE_S = 1.0
+ATTEMPTS = 3
 OnProgress = Callable[[int, int], None]  # done, total
 
 Batch = list[Row | BadRow]
@@ -154,7 +155,19 @@ class _Run:
         self._settle(items)
 
     def _write_rows(self, items: list[Item]) -> None:
+        """Once more where another import was at the same rows: it has committed them, or given way."""
+        for attempts_left in reversed(range(ATTEMPTS)):
+            try:
+                self._transact(items)
+                return
+            except (IntegrityError, OperationalError):
+                if not attempts_left:
+                    raise
+
+    def _transact(self, items: list[Item]) -> None:
         """The rows and the count of them in one transaction, so that the count survives a kill."""
+        for item in items:  # nothing of an attempt that was rolled back counts
+            item.created, item.image_id = False, None if item.stored else item.image_id
         if not items:
             return
         with transaction.atomic():
@@ -163,7 +176,6 @@ class _Run:
         self.job.added += added
 
     def _write_one(self, item: Item) -> None:
-        item.created, item.image_id = False, None if item.stored else item.image_id
         try:
             self._write_rows([item])
         except (DataError, IntegrityError, ValueError, OverflowError) as error:

@@ -522,6 +522,19 @@ class Site:
         return {str(path.relative_to(root)): path.stat().st_size for path in root.rglob("*") if path.is_file()}
 
 
+def test_two_imports_of_the_same_folder_at_once(tmp_path: Path) -> None:
+    write_tree(tmp_path / "first", {"x.jpg": picture(1000)})
+    write_tree(tmp_path / "in", {f"{n:03}.jpg": picture(n) for n in range(300)})
+    site = Site(tmp_path / "site")
+    site.folder.mkdir()
+    site.run("manage.py", "migrate", "-v0")
+    site.run("manage.py", "import_catalog", str(tmp_path / "first"), "--collection", "shared")
+    command = ("manage.py", "import_catalog", str(tmp_path / "in"), "--collection", "shared")
+    assert [process.wait(timeout=120) for process in [site.start(*command), site.start(*command)]] == [0, 0]
+    assert site.ask("SELECT count(*), count(DISTINCT sha256) FROM catalog_image") == [(301, 301)]
+    assert site.ask("SELECT sum(added), sum(known), sum(bad) FROM catalog_importjob WHERE id > 1") == [(300, 300, 0)]
+
+
 def test_kill_9_in_the_middle_and_resume(tmp_path: Path) -> None:
     """A real process is killed while it imports; the same job, run again, ends with every picture exactly once."""
     total = 600
