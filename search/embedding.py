@@ -12,7 +12,7 @@ from threading import Lock
 import numpy as np
 from django.conf import settings
 from django.core.files.storage import default_storage
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from numpy.typing import NDArray
 
 from catalog.images import Limits, decode
@@ -93,10 +93,12 @@ def feature_model_default() -> FeatureModel:
     """The default feature model; the classical descriptor, which needs no weights, if none was chosen."""
     if found := FeatureModel.objects.filter(is_default=True).first():
         return found
-    with transaction.atomic():
-        model, _ = FeatureModel.objects.get_or_create(name=DEFAULT_NAME, defaults={"backbone": DEFAULT_BACKBONE})
-        if not FeatureModel.objects.filter(is_default=True).exists():
+    model, _ = FeatureModel.objects.get_or_create(name=DEFAULT_NAME, defaults={"backbone": DEFAULT_BACKBONE})
+    try:
+        with transaction.atomic():
             FeatureModel.objects.filter(pk=model.pk).update(is_default=True)
+    except IntegrityError:  # somebody chose one at this very moment
+        return FeatureModel.objects.get(is_default=True)
     model.refresh_from_db()
     return model if model.fingerprint else feature_model_prepare(model)
 

@@ -7,9 +7,13 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 
 from django.conf import settings
 from django.db import connection
+
+_held: set[str] = set()
+_guard = Lock()
 
 
 @contextmanager
@@ -19,9 +23,26 @@ def try_lock(name: str) -> Iterator[bool]:
     On Postgres an advisory lock, so it holds between machines; on SQLite, which is one machine, a locked file.
     Held by the connection or by the open file: a killed process leaves nothing behind.
     """
-    lock = _advisory(name) if connection.vendor == "postgresql" else _file(name)
-    with lock as free:
+    with _in_process(name) as free:
+        if not free:
+            yield False
+            return
+        lock = _advisory(name) if connection.vendor == "postgresql" else _file(name)
+        with lock as free:
+            yield free
+
+
+@contextmanager
+def _in_process(name: str) -> Iterator[bool]:
+    """Not twice here either: Postgres gives its session the same lock again and again."""
+    with _guard:
+        free = name not in _held
+        _held.add(name)
+    try:
         yield free
+    finally:
+        if free:
+            _held.discard(name)
 
 
 @contextmanager

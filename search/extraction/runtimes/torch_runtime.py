@@ -6,6 +6,7 @@ import hashlib
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ class TorchNetwork:
             raise RuntimeMissing(runtime="torch", reason="no CUDA device was found")
         if place.threads:
             torch.set_num_threads(place.threads)
+        self._lock = Lock()  # trunks catch their output with a hook, which two callers would share
         self._device = "cuda" if place.device != "cpu" and torch.cuda.is_available() else "cpu"
         self._module = module.eval().to(self._device)
         self._mean = torch.tensor(how.mean, device=self._device).reshape(1, 3, 1, 1)
@@ -48,7 +50,7 @@ class TorchNetwork:
     def _run(self, pixels: Pixels) -> NDArray[np.float32]:
         import torch
 
-        with torch.inference_mode(), torch.autocast("cuda", torch.float16, enabled=self._device == "cuda"):
+        with self._lock, torch.inference_mode(), torch.autocast("cuda", torch.float16, enabled=self._device == "cuda"):
             batch = torch.from_numpy(np.array(pixels)).to(self._device).permute(0, 3, 1, 2)
             result = self._module((batch.float() - self._mean) / self._std)
         return np.asarray(result.float().cpu().numpy(), np.float32)
