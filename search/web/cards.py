@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
@@ -84,7 +84,8 @@ def price(amount: Decimal | None, currency: str = "") -> str:
     """``$1,299.00``, ``¥1,299`` for a currency without cents, ``CHF 12.00`` for one without a sign."""
     if amount is None:
         return ""
-    number = number_format(amount, 0 if currency in WHOLE else 2, use_l10n=True, force_grouping=True)
+    places = 0 if currency in WHOLE else 2
+    number = f"{amount.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP):,}"
     if sign := SIGNS.get(currency):
         return f"{sign}{number}"
     return f"{currency}\N{NO-BREAK SPACE}{number}" if currency else number
