@@ -21,8 +21,8 @@ from search.types import Descriptors, Ids, Scores
 def deep_ranking(pipeline: Pipeline, x: Descriptors, k: int, fine: int) -> tuple[Ids, Scores]:
     """Ids and scores (queries, at least k) of each row of ``x``, by (tier, -score, id); -1 may stand anywhere.
 
-    The head is searched on its own: asked for the whole gallery, a graph index would look nearly everywhere
-    and find more than it finds for a visitor.
+    The head is searched on its own: asked for the whole gallery, an index that refines its candidates (RFlat)
+    would refine all of them and find more than it finds for a visitor.
     """
     side_scores, side_ids = pipeline.side.search(x, min(k, len(pipeline.side)))
     if pipeline.index is None or pipeline.originals is None:

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from catalog.errors import JobCancelled
 from catalog.jobs import JobState
-from catalog.models import Benchmark, Image, ImageRole, Label, Relevance
+from catalog.models import Benchmark, Image, ImageRole, Label, Product, Relevance
 from search import evaluation_run as work
 from search.builds import build_create, build_run
 from search.embedding import embed_pending
@@ -159,9 +159,10 @@ def test_relevance_by_product_needs_no_labels(index):
 
 def test_pictures_without_a_category_are_not_relevant_to_each_other(index):
     lone = [ImageFactory(collection=index.collection, product=None) for _ in range(3)]
-    products(index, 2)
-    run = run_of(benchmark_of(index, lone), index)
-    assert (run.queries_scored, run.queries_skipped) == (0, 3)
+    groups = products(index, 2, 2)
+    Product.objects.filter(pk=groups[0][0].product_id).update(category="")
+    run = run_of(benchmark_of(index, lone + groups[0]), index)
+    assert (run.queries_scored, run.queries_skipped) == (0, 5)
     assert run.results["mAP"] is None
 
 
