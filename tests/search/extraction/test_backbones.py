@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,6 +61,19 @@ def test_contract(extractor: Extractor) -> None:
 
 
 def test_threads_get_what_one_caller_gets(extractor: Extractor) -> None:
+    check_threads(extractor)
+
+
+def test_a_dropped_extractor_leaves_no_network_behind(network: Callable[..., Path]) -> None:
+    extractor = open_onnx(network())
+    extractor.extract([draw(seed) for seed in range(9)])
+    left = weakref.ref(extractor._backbone.network)
+    del extractor
+    gc.collect()
+    assert left() is None
+
+
+def check_threads(extractor: Extractor) -> None:
     images = [draw(seed) for seed in range(12)]
     expected = extractor.extract(images)
     failures: list[str] = []

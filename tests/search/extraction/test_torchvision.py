@@ -17,7 +17,7 @@ from search.extraction.preprocess import Preprocessing
 from search.extraction.runtimes import Place, torch_runtime
 from search.extraction.spec import ExtractorSpec, Pooling, Runtime
 from tests.factories import draw
-from tests.search.extraction.test_backbones import check_contract
+from tests.search.extraction.test_backbones import check_contract, check_threads
 
 pytestmark = pytest.mark.torch
 SMALL = {
@@ -72,6 +72,10 @@ def test_one_small_network_of_each_family(name: str, dim: int) -> None:
 
 def test_contract_in_torch() -> None:
     check_contract(build_extractor(spec(layer="layer4", pooling=Pooling.GEM)))
+
+
+def test_threads_in_torch() -> None:
+    check_threads(build_extractor(spec("mobilenet_v3_small", preprocessing={"resize": 64, "crop": 64})))
 
 
 def test_avgpool_is_what_the_network_itself_gives_its_classifier() -> None:
