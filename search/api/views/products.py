@@ -137,8 +137,8 @@ class ProductDetailView(ProductView):
         product = self.product(sku)
         body = ProductFieldsSerializer(product, data=request.data, partial=True)
         body.is_valid(raise_exception=True)
-        body.save()
-        return Response(self.get_serializer(product).data)
+        product_upsert(self.collection, sku, **body.validated_data)  # locks the row: two changes at once both stay
+        return Response(self.get_serializer(self.product(sku)).data)
 
     @endpoint(
         "products_delete",

@@ -65,6 +65,22 @@ def test_patch_changes_what_is_sent(writer: Api, collection: Collection) -> None
     assert changed["sku"] == "A"
 
 
+def test_two_changes_at_once_both_stay(writer: Api, collection: Collection, monkeypatch: Any) -> None:
+    """Another request changes the stock after this one has read the row."""
+    from search.api.views import products
+
+    writer.put(f"{PRODUCTS}A/", WHOLE)
+    real = products.product_upsert
+
+    def meanwhile(*args: Any, **fields: Any) -> Any:
+        Product.objects.update(stock=99)
+        return real(*args, **fields)
+
+    monkeypatch.setattr(products, "product_upsert", meanwhile)
+    changed = writer.patch(f"{PRODUCTS}A/", {"title": "New"}).json()
+    assert (changed["title"], changed["stock"]) == ("New", 99)
+
+
 def test_patch_of_what_is_not_there(writer: Api, collection: Collection) -> None:
     response = writer.patch(f"{PRODUCTS}none/", {"stock": 1})
     assert (response.status_code, error_of(response)["code"]) == (404, "product_not_found")
