@@ -15,10 +15,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from catalog.errors import LookalikeError
 from catalog.models import Image
@@ -104,6 +107,11 @@ class SiteAdmin(ModelAdmin):
     fieldsets: ClassVar[Any] = None
     change_form_template = "admin/lookalike/change_form.html"
     list_per_page = 50
+
+    @admin.display(description=_("created"), ordering="created")
+    def when(self, row: Any) -> str:
+        """Short enough for a list of many columns."""
+        return date_format(localtime(row.created), "Y-m-d H:i")
 
     def hidden_actions(self, request: HttpRequest, row: Any) -> Iterable[str]:
         return ()

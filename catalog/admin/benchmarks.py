@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog.admin.base import ModelForm, SiteAdmin, TabularInline, admin_url, list_link, thumbnail
 from catalog.admin.collections import count_of
 from catalog.admin.filters import UsedRowsFilter, collection_filter
+from catalog.admin.forms import JSONTextField
 from catalog.models import Benchmark, Label, Query
 
 LABELS_INLINE = 200  # more than this would pass Django's limit on form fields; they have their own list
@@ -81,6 +84,12 @@ class LabelInline(TabularInline):
 
 
 class QueryForm(ModelForm):
+    box = JSONTextField(
+        label=capfirst(_("box")),
+        help_text=_("[x, y, width, height] in pixels."),
+        widget=forms.TextInput(attrs={"placeholder": "[0, 0, 100, 80]"}),
+    )
+
     class Meta:
         model = Query
         fields = ("benchmark", "name", "image", "box")

@@ -29,7 +29,7 @@ def count_of(rows: QuerySet[Any], key: str) -> Coalesce:
 
 
 class CollectionAdmin(SiteAdmin):
-    list_display: Any = ("name", "products_total", "pictures_total", "is_public", "created")
+    list_display: Any = ("name", "products_total", "pictures_total", "is_public", "when")
     list_filter = ("is_public",)
     search_fields = ("name", "slug", "description")
     prepopulated_fields = {"slug": ("name",)}

@@ -26,7 +26,7 @@ class CollectionFilter(admin.RelatedFieldListFilter):
 class UsedRowsFilter(admin.RelatedFieldListFilter):
     """Indexes or benchmarks that rows of the list point to; their names hold their collection's, so it is joined."""
 
-    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:
         used = model_admin.model._default_manager.order_by().values(self.field_path)
         rows = field.remote_field.model._default_manager.filter(pk__in=used).select_related("collection")
         return [(row.pk, str(row)) for row in rows[:ROWS_SHOWN]]

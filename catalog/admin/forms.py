@@ -9,6 +9,7 @@ from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
+from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -24,7 +25,7 @@ class PictureField(forms.FileField):
     """A picture the site's own decoder accepts; cleans to its bytes. A broken one is a form error."""
 
     def __init__(self, **options: Any) -> None:
-        options.setdefault("label", _("picture"))
+        options.setdefault("label", capfirst(_("picture")))
         options.setdefault("widget", forms.FileInput(attrs={"accept": PICTURES, "class": "lk-picture-input"}))
         super().__init__(**options)
 
@@ -51,6 +52,22 @@ class PictureBytes(bytes):
         picture = super().__new__(cls, content)
         picture.name = name
         return picture
+
+
+class JSONTextField(forms.JSONField):
+    """JSON in a few lines of text; a list has an entry a line, nothing is an empty field."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("widget", forms.Textarea(attrs={"rows": 4, "class": "lk-json vLargeTextField"}))
+        super().__init__(required=False, **options)
+
+    def prepare_value(self, value: Any) -> Any:
+        if value is None or isinstance(value, str):
+            return value
+        if value and isinstance(value, list) and isinstance(value[0], dict):
+            lines = ",\n".join(f"  {json.dumps(entry, ensure_ascii=False)}" for entry in value)
+            return f"[\n{lines}\n]"
+        return json.dumps(value, ensure_ascii=False)
 
 
 class AttributesField(forms.JSONField):

@@ -55,7 +55,7 @@ class ImageForm(ModelForm):
 
 @admin.register(Image)
 class ImageAdmin(SiteAdmin):
-    list_display: Any = ("preview", "name", "collection", "product_shown", "role", "pixels", "bytes_shown", "created")
+    list_display: Any = ("preview", "name", "collection", "product_shown", "role", "pixels", "bytes_shown", "when")
     list_display_links = ("name",)
     list_filter = (collection_filter(), "role", "format")
     list_select_related = ("collection", "product")

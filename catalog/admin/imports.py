@@ -67,13 +67,13 @@ class ImportForm(ModelForm):
 
 @admin.register(ImportJob)
 class ImportJobAdmin(JobAdmin):
-    list_display = ("name", "collection", "progress", "added", "known", "bad_shown", "created_by", "created")
-    list_select_related = ("collection", "created_by")
+    list_display = ("name", "collection", "progress", "added", "known", "bad_shown", "when")
+    list_select_related = ("collection",)
     list_filter = ("state", collection_filter())
     add_form_template = "admin/lookalike/start_form.html"
     autocomplete_fields = ("collection",)
     facts = (
-        "live_progress",
+        "progress",
         "collection_shown",
         "name",
         "added",

@@ -25,9 +25,11 @@ WAITS_LONG = timedelta(seconds=20)
 
 
 def duration(seconds: float | None) -> str:
-    """``0.4 s``, ``12 s``, ``3 min 05 s``, ``2 h 04 min``."""
+    """``40 ms``, ``4.1 s``, ``12 s``, ``3 min 05 s``, ``2 h 04 min``."""
     if seconds is None:
         return NOTHING
+    if seconds < 1:
+        return gettext("%d ms") % round(1000 * seconds)
     if seconds < 60:
         return gettext("%s s") % (f"{seconds:.1f}" if seconds < 10 else f"{seconds:.0f}")
     minutes, rest = divmod(round(seconds), 60)
@@ -60,16 +62,15 @@ def progress_data(job: Job) -> dict[str, object]:
     }
 
 
-def progress_bar(job: Job, *, reload: bool = False) -> SafeString:
-    """State and progress; kept up to date by ``admin.js``. ``reload``: load the page anew at the end."""
+def progress_bar(job: Job) -> SafeString:
+    """State and progress, kept up to date by ``admin.js``, which loads the page anew at the end."""
     return format_html(
-        '<span class="lk-job" data-job="{}" data-url="{}" data-state="{}"{}>'
+        '<span class="lk-job" data-job="{}" data-url="{}" data-state="{}">'
         '<span class="lk-state lk-state-{}">{}</span>'
         '<progress max="100" value="{}"></progress><span class="lk-detail">{}</span></span>',
         job.pk,
         admin_url(job, "progress"),
         job.state,
-        SafeString(" data-reload") if reload else "",
         job.state,
         JobState(job.state).label,
         job.percent,
@@ -109,10 +110,6 @@ class JobAdmin(ReadOnlyAdmin):
     @admin.display(description=_("progress"), ordering="state")
     def progress(self, job: Job) -> SafeString:
         return progress_bar(job)
-
-    @admin.display(description=_("progress"))
-    def live_progress(self, job: Job) -> SafeString:
-        return progress_bar(job, reload=True)
 
     @admin.display(description=_("took"))
     def took(self, job: Job) -> str:

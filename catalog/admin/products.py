@@ -15,6 +15,7 @@ from django.forms import BaseInlineFormSet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -28,11 +29,17 @@ from catalog.services import image_add, image_delete
 class PictureForm(ModelForm):
     """One more picture of the product; stored by the service, never by a raw save."""
 
-    upload = PictureField(label=_("new picture"), required=False)
+    upload = PictureField(label=capfirst(_("new picture")), required=False)
 
     class Meta:
         model = Image
         fields: tuple[str, ...] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk and "upload" in self.fields:  # a stored picture is not replaced: it is deleted, or stays
+            self.fields["upload"].disabled = True
+            self.fields["upload"].widget.attrs["hidden"] = True
 
     def save(self, commit: bool = True) -> Any:
         product, content = self.instance.product, self.cleaned_data.get("upload")
@@ -79,7 +86,7 @@ class PictureInline(TabularInline):
 
 
 class ProductForm(ModelForm):
-    attributes = AttributesField(label=_("attributes"), required=False)
+    attributes = AttributesField(label=capfirst(_("attributes")), required=False)
 
 
 @admin.register(Product)

@@ -34,7 +34,7 @@ class ApiKeyForm(ModelForm):
 @admin.register(ApiKey)
 class ApiKeyAdmin(SiteAdmin):
     form = ApiKeyForm
-    list_display = ("name", "prefix_shown", "scope", "is_active", "rate", "last_used", "created_by", "created")
+    list_display = ("name", "prefix_shown", "scope_shown", "is_active", "rate", "last_used", "created_by", "when")
     list_filter = ("scope", "is_active")
     list_select_related = ("created_by",)
     search_fields = ("name", "prefix")
@@ -62,6 +62,10 @@ class ApiKeyAdmin(SiteAdmin):
 
     def hidden_actions(self, request: HttpRequest, row: Any) -> tuple[str, ...]:
         return () if row.is_active else ("switch_off",)
+
+    @admin.display(description=_("scope"), ordering="scope")
+    def scope_shown(self, row: ApiKey) -> str:
+        return row.scope
 
     @admin.display(description=_("begins with"), ordering="prefix")
     def prefix_shown(self, row: ApiKey) -> str:

@@ -43,21 +43,20 @@ class IndexBuildAdmin(JobAdmin):
         "pictures",
         "size_shown",
         "recall_shown",
-        "created_by",
-        "created",
+        "when",
     )
     list_filter = ("state", ("index", UsedRowsFilter), collection_filter("index__collection"))
-    list_select_related = ("index__collection", "created_by")
+    list_select_related = ("index__collection",)
     actions = ("activate", "cancel")
     object_actions = ("activate", "cancel")
     fieldsets: ClassVar[Any] = (
-        (None, {"fields": ("live_progress", "index_shown", "active", "activate_when_done", "error_shown")}),
+        (None, {"fields": ("progress", "index_shown", "active", "activate_when_done", "error_shown")}),
         (_("Content"), {"fields": ("factory", "pictures", "size_shown", "recall_shown", "watermark", "fingerprint")}),
         (_("Time"), {"fields": ("took", "stages", ("created", "created_by"), ("started", "finished"))}),
         (_("Files"), {"fields": ("folder_shown",)}),
     )
     readonly_fields = (
-        "live_progress",
+        "progress",
         "index_shown",
         "active",
         "error_shown",

@@ -67,7 +67,7 @@ class SearchCollectionAdmin(CollectionAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         state = ((_("Search"), {"fields": ("embedded_share", "index_state")}),)
-        return (*super().get_fieldsets(request, obj), *(state if obj else ()))
+        return (*(state if obj else ()), *super().get_fieldsets(request, obj))
 
     def get_queryset(self, request: HttpRequest) -> Any:
         chosen = SearchIndex.objects.filter(is_default=True).select_related("active_build", "feature_model")

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -34,15 +35,15 @@ class EvaluationForm(ModelForm):
     """Starts a run; what the service refuses is a form error."""
 
     metrics = forms.MultipleChoiceField(
-        label=_("metrics"),
+        label=capfirst(_("metrics")),
         choices=[(name, name) for name in OFFERED],
         initial=default_metrics,
         widget=forms.CheckboxSelectMultiple,
         required=False,
     )
-    more_metrics = forms.CharField(label=_("more metrics"), required=False)
+    more_metrics = forms.CharField(label=capfirst(_("more metrics")), required=False)
     protocol = forms.ChoiceField(
-        label=_("protocol"),
+        label=capfirst(_("protocol")),
         choices=[(name, name) for name in PROTOCOLS],
         help_text=_("Which labels count: medium = easy and hard, easy = easy alone, hard = hard alone."),
     )
@@ -110,7 +111,7 @@ def main_column(name: str) -> Any:
 
 @admin.register(EvaluationRun)
 class EvaluationRunAdmin(JobAdmin):
-    list_display = ("name", "benchmark", "index", "progress", *map(main_column, MAIN), "queries_scored", "created")
+    list_display = ("name", "benchmark", "index", "progress", *map(main_column, MAIN), "when")
     list_filter = (
         "state",
         ("benchmark", UsedRowsFilter),
@@ -124,7 +125,7 @@ class EvaluationRunAdmin(JobAdmin):
     object_actions = ("again", "cancel")
     autocomplete_fields = ("benchmark", "index")
     shown = (
-        (None, {"fields": ("live_progress", "benchmark_shown", "index_shown", "build_shown", "error_shown")}),
+        (None, {"fields": ("progress", "benchmark_shown", "index_shown", "build_shown", "error_shown")}),
         (_("Metrics"), {"fields": ("metrics_shown", "queries_scored", "queries_skipped")}),
         (_("Pinned"), {"fields": ("depth", "with_rules", "label_version", "fingerprint", "parameters_shown",
                                   ("created", "created_by"), ("started", "finished"), "took"),

@@ -13,12 +13,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog.admin.base import ModelForm, ReadOnlyAdmin, SiteAdmin, admin_url, error_text, list_link, may, thumbnail
 from catalog.admin.collections import count_of
 from catalog.admin.filters import collection_filter
+from catalog.admin.forms import JSONTextField
 from catalog.errors import LookalikeError
 from catalog.models import Collection
 from search.admin.starting import start_embedding
@@ -31,8 +33,13 @@ class FeatureModelForm(ModelForm):
     """Opens the network before it is saved: what cannot be opened is a form error."""
 
     backbone = forms.ChoiceField(
-        label=_("backbone"),
+        label=capfirst(_("backbone")),
         help_text=_("color_gradient needs no weights; onnx takes a file; the others are torchvision networks."),
+    )
+
+    preprocessing = JSONTextField(
+        label=capfirst(_("preprocessing")),
+        help_text=_("Overrides of the backbone's own: resize, crop, mean, std (of pixels 0 to 255)."),
     )
 
     class Meta:
@@ -45,6 +52,12 @@ class FeatureModelForm(ModelForm):
             known = names()
             kept = [] if self.instance.backbone in ("", *known) else [self.instance.backbone]
             self.fields["backbone"].choices = [(name, name) for name in [*known, *kept]]  # type: ignore[attr-defined]
+
+    def clean_preprocessing(self) -> dict[str, Any]:
+        given = self.cleaned_data["preprocessing"] or {}
+        if not isinstance(given, dict):
+            raise forms.ValidationError(gettext('Write names and values, for example {"crop": 224}.'))
+        return given
 
     def _get_validation_exclusions(self) -> set[str]:
         # One default only: choosing this one takes it from the other when saved
@@ -172,7 +185,7 @@ class FailedFilter(admin.SimpleListFilter):
 class EmbeddingAdmin(ReadOnlyAdmin):
     """To see why a picture could not be embedded."""
 
-    list_display = ("preview", "image", "feature_model", "state_shown", "created")
+    list_display = ("preview", "image", "feature_model", "state_shown", "when")
     list_display_links = ("image",)
     list_filter = (FailedFilter, "feature_model", collection_filter("image__collection"))
     list_select_related = ("image", "feature_model")

@@ -2,114 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django_celery_beat.models import PeriodicTask
 
-from catalog.admin.base import NOTHING, ModelForm, SiteAdmin, admin_url, error_text, may, object_link
+from catalog.admin.base import NOTHING, SiteAdmin, admin_url, error_text, may, object_link
 from catalog.admin.collections import count_of
 from catalog.admin.filters import collection_filter
 from catalog.errors import LookalikeError
 from catalog.models import Benchmark, ImageRole
 from search.admin.builds import timings_table
+from search.admin.index_forms import SearchIndexForm
 from search.admin.schedule import reindex_nightly
 from search.admin.starting import start_build, start_evaluation
 from search.builds import build_rollback
-from search.embedding import feature_model_prepare
-from search.indexes import build_index
 from search.models import Embedding, EvaluationRun, IndexBuild, SearchIndex
-from search.ranking.rules import rule_modules, rules_from, usage
-
-
-class JSONLines(forms.JSONField):
-    """JSON, indented where it is more than one entry."""
-
-    def __init__(self, **options: Any) -> None:
-        options.setdefault("widget", forms.Textarea(attrs={"rows": 4, "class": "lk-json vLargeTextField"}))
-        super().__init__(required=False, **options)
-
-    def prepare_value(self, value: Any) -> Any:
-        if isinstance(value, str) or value is None:
-            return super().prepare_value(value)
-        if isinstance(value, list):
-            lines = ",\n".join(f"  {json.dumps(entry, ensure_ascii=False)}" for entry in value)
-            return f"[\n{lines}\n]" if lines else "[]"
-        return json.dumps(value, ensure_ascii=False)
-
-
-class SearchIndexForm(ModelForm):
-    search_params = JSONLines(
-        label=_("search parameters"),
-        help_text=_('For example {"nprobe": 16} or {"efSearch": 64}. Empty: the engine’s own.'),
-    )
-    rules = JSONLines(label=_("business rules"))
-
-    class Meta:
-        model = SearchIndex
-        exclude = ("active_build",)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if "rules" in self.fields:
-            self.fields["rules"].help_text = rules_help()
-
-    def _get_validation_exclusions(self) -> set[str]:
-        # One default a collection: choosing this one takes it from the other when saved
-        return {*super()._get_validation_exclusions(), "is_default"}  # type: ignore[misc]
-
-    def clean_rules(self) -> list[Any]:
-        rules = self.cleaned_data["rules"] or []
-        try:
-            rules_from(rules)
-        except LookalikeError as error:
-            raise forms.ValidationError(error_text(error)) from error
-        return rules
-
-    def clean_search_params(self) -> dict[str, Any]:
-        params = self.cleaned_data["search_params"] or {}
-        if not isinstance(params, dict):
-            raise forms.ValidationError(gettext('Parameters are names and numbers, for example {"nprobe": 16}.'))
-        return params
-
-    def clean_rebuild_share(self) -> float:
-        share = float(self.cleaned_data["rebuild_share"])
-        if not 0 < share <= 10:
-            raise forms.ValidationError(gettext("Write a share above 0, for example 0.1 for a tenth."))
-        return share
-
-    def clean(self) -> dict[str, Any]:
-        cleaned: dict[str, Any] = super().clean() or {}
-        feature_model, factory = cleaned.get("feature_model"), cleaned.get("factory")
-        if feature_model and factory and "search_params" in cleaned:
-            try:
-                dim = feature_model.dim or feature_model_prepare(feature_model).dim
-                build_index(factory, dim, **cleaned["search_params"])
-            except LookalikeError as error:
-                self.add_error("factory", error_text(error))
-        return cleaned
-
-
-def rules_help() -> SafeString:
-    """Every rule there is, with its parameters and what its file says of it."""
-    rows = ((usage(name), (module.__doc__ or "").strip().split("\n\n")[0]) for name, module in rule_modules().items())
-    listed = format_html_join("", "<li><code>{}</code> {}</li>", rows)
-    example = '[{"rule": "in_stock_first"}, {"rule": "min_score", "score": 0.4}]'
-    return format_html("{} <code>{}</code><ul>{}</ul>", _("In their order, for example"), example, listed)
 
 
 def remove_builds(index_ids: Iterable[int]) -> None:

@@ -23,7 +23,7 @@ from search.models import SearchLog, UploadedQuery
 
 @admin.register(SearchLog)
 class SearchLogAdmin(ReadOnlyAdmin):
-    list_display = ("created", "index", "source", "hits", "best_shown", "total_ms", "split")
+    list_display = ("when", "index", "source", "hits", "best_shown", "total_ms", "split")
     list_filter = ("source", ("index", UsedRowsFilter), collection_filter("index__collection"))
     list_select_related = ("index__collection",)
     date_hierarchy = "created"
@@ -59,7 +59,7 @@ class SearchLogAdmin(ReadOnlyAdmin):
 
 @admin.register(UploadedQuery)
 class UploadedQueryAdmin(ReadOnlyAdmin):
-    list_display = ("picture", "id", "collection", "pixels", "created")
+    list_display = ("picture", "id", "collection", "pixels", "when")
     list_display_links = ("id",)
     list_filter = (collection_filter(), "created")
     list_select_related = ("collection",)

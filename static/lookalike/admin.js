@@ -16,7 +16,8 @@
     state.className = `lk-state lk-state-${job.state}`;
     element.querySelector("progress").value = job.percent;
     element.querySelector(".lk-detail").textContent = job.detail;
-    if (job.finished && "reload" in element.dataset) location.reload();
+    // What the job changed shows anew, unless someone is about to act on chosen rows
+    if (job.finished && !document.querySelector(".action-select:checked")) location.reload();
   }
 
   async function ask(url, elements) {
