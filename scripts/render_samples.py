@@ -68,7 +68,7 @@ def gallery(good: Good) -> list[str]:
     return [name_of(good, number) for number in range(GALLERY_SHOTS)]
 
 
-def render(out: Path, only: str) -> None:
+def render(out: Path, only: str, missing: bool) -> None:
     studio = Studio()
     work = [
         (i, good, n)
@@ -78,8 +78,10 @@ def render(out: Path, only: str) -> None:
     ]
     for i, good, number in tqdm(work, unit="picture"):
         backdrop, shot = shots(good, i)[number]
-        pixels = studio.photograph(good.model(), backdrop, shot, seed=100 * i + number)
         path = out / ("database" if number < GALLERY_SHOTS else "query") / name_of(good, number)
+        if missing and path.exists():
+            continue
+        pixels = studio.photograph(good.model(), backdrop, shot, seed=100 * i + number)
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path, quality=QUALITY, optimize=True, progressive=True)
 
@@ -125,11 +127,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "sample_catalog")
     parser.add_argument("--only", default="", help="first letters of the SKUs to render, separated by commas")
     parser.add_argument("--tables", action="store_true", help="write the tables only")
+    parser.add_argument("--missing", action="store_true", help="leave the pictures that are there")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     write_tables(options.out)
     if not options.tables:
-        render(options.out, options.only)
+        render(options.out, options.only, options.missing)
 
 
 if __name__ == "__main__":
