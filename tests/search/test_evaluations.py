@@ -19,6 +19,7 @@ from catalog.jobs import JobState
 from catalog.models import Benchmark, Image, ImageRole, Label, Product, Relevance
 from search import evaluation_run as work
 from search.builds import build_create, build_run
+from search.deep_ranking import deep_ranking
 from search.embedding import embed_pending
 from search.evaluation import UnknownMetric
 from search.evaluation.protocol import UnknownProtocol
@@ -232,6 +233,16 @@ def test_depth_cuts_the_ranking_after_the_query_left_it(index):
         assert result.average_precision == pytest.approx(oracle.average_precision(ranking, positives))
 
 
+def test_a_short_ranking_does_not_shorten_ann_recall(index):
+    index.fine_depth = 1
+    index.save()
+    groups = products(index, 5, 5)
+    built(index)
+    run = run_of(benchmark_of(index, groups[0]), index, depth=1)
+    assert run.results["ann_recall@3"] == 1.0
+    assert {len(result.ranking) for result in run.query_results.all()} == {1}
+
+
 def test_deleted_pictures_are_not_ranked(index):
     groups = products(index, 3, 2)
     built(index)
@@ -321,8 +332,16 @@ def test_a_killed_run_goes_on_where_it_stopped(index, monkeypatch):
     run = killed_half_way(benchmark, index, monkeypatch)
     kept = list(run.query_results.values_list("id", flat=True))
     assert len(kept) == 4
+    ranked: list[int] = []
+
+    def counting(pipeline, x, k, fine):
+        ranked.append(len(x))
+        return deep_ranking(pipeline, x, k, fine)
+
+    monkeypatch.setattr(work, "deep_ranking", counting)
     again = evaluation_run(run.pk)
     assert again.state == JobState.DONE
+    assert sum(ranked) == 4  # the others were not ranked again
     assert list(again.query_results.values_list("id", flat=True)[:4]) == kept
     assert again.results == whole.results
     assert again.queries_scored == 8
