@@ -18,7 +18,7 @@ LEAST_BYTES, LEAST_PIXELS = 64 * 1024, 320 * 320
 @register(Tags.files)
 def media_is_writable(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Pictures go to MEDIA_ROOT; a folder that is not there yet is made when the first one comes."""
-    if not isinstance(default_storage._wrapped or default_storage, FileSystemStorage):  # type: ignore[attr-defined]
+    if not isinstance(default_storage, FileSystemStorage):
         return []
     root = Path(settings.MEDIA_ROOT)
     nearest = next(folder for folder in (root.absolute(), *root.absolute().parents) if folder.exists())

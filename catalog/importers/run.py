@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from os import cpu_count
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -75,11 +75,12 @@ def _source(job: ImportJob) -> Iterator[Source]:
 @contextmanager
 def local_copy(job: ImportJob) -> Iterator[Path]:
     """The upload as a file of this machine: itself, or a copy where the storage is elsewhere."""
-    try:
-        yield Path(job.upload.path)
+    path: Path | None = None
+    with suppress(NotImplementedError):
+        path = Path(job.upload.path)
+    if path:
+        yield path
         return
-    except NotImplementedError:
-        pass
     with NamedTemporaryFile() as copy, job.upload.open("rb") as upload:
         for chunk in upload.chunks():
             copy.write(chunk)

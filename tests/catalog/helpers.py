@@ -11,9 +11,11 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+from django.core.files import File
+from django.core.files.storage import Storage
 from PIL import Image
 
 from tests.factories import picture
@@ -98,6 +100,31 @@ def layout_files() -> dict[str, bytes | str]:
         "lamp.jpg,lamp.jpg,good\n"
         "lamp.jpg,mugs/red.jpg,distractor\n",
     }
+
+
+class RemoteStorage(Storage):
+    """As object storage: files have no path on this machine."""
+
+    files: ClassVar[dict[str, bytes]] = {}
+
+    def _open(self, name: str, mode: str = "rb") -> File:
+        return File(io.BytesIO(self.files[name]), name)
+
+    def _save(self, name: str, content: File) -> str:
+        self.files[name] = content.read()
+        return name
+
+    def exists(self, name: str) -> bool:
+        return name in self.files
+
+    def delete(self, name: str) -> None:
+        self.files.pop(name, None)
+
+
+def remote(storages: dict[str, Any]) -> dict[str, Any]:
+    """The setting STORAGES with an empty RemoteStorage for pictures."""
+    RemoteStorage.files.clear()
+    return {**storages, "default": {"BACKEND": f"{__name__}.RemoteStorage"}}
 
 
 Answer = Callable[[http.server.BaseHTTPRequestHandler], None]

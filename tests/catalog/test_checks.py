@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from catalog.checks import limits_are_sane, media_is_writable
+from tests.catalog.helpers import remote
 
 
 def test_folder_that_will_be_made(settings: Any, tmp_path: Path) -> None:
@@ -24,7 +25,7 @@ def test_folder_that_cannot_be(settings: Any, tmp_path: Path) -> None:
 def test_storage_elsewhere_needs_no_folder(settings: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     settings.MEDIA_ROOT = tmp_path / "file"
-    settings.STORAGES = {**settings.STORAGES, "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"}}
+    settings.STORAGES = remote(settings.STORAGES)
     assert media_is_writable(None) == []
 
 

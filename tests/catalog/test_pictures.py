@@ -18,6 +18,7 @@ from catalog.images import TooManyBytes
 from catalog.models import Image, ImageRole
 from catalog.services import ProductElsewhere, files_sweep, image_add, image_delete
 from catalog.signals import images_added
+from tests.catalog.helpers import remote
 from tests.factories import CollectionFactory, ImageFactory, ImportJobFactory, ProductFactory, picture
 
 Commit = Any  # django_capture_on_commit_callbacks
@@ -255,3 +256,17 @@ def test_a_file_deleted_while_its_row_is_made_comes_back(monkeypatch: pytest.Mon
     assert created
     assert image.file.read() == picture(1)
     assert default_storage.exists(image.thumbnail.name)
+
+
+@pytest.mark.django_db
+def test_storage_elsewhere(settings: Any, tmp_path: Path, django_capture_on_commit_callbacks: Commit) -> None:
+    settings.STORAGES = remote(settings.STORAGES)
+    image = ImageFactory.create(seed=1)
+    twin = ImageFactory.create(seed=1)
+    assert image.file.name == twin.file.name
+    assert twin.file.read() == picture(1)
+    for row in (image, twin):
+        with django_capture_on_commit_callbacks(execute=True):
+            image_delete(row)
+    assert not default_storage.exists(image.file.name)
+    assert stored(settings) == set()

@@ -29,7 +29,7 @@ from catalog.jobs import JobState
 from catalog.models import Benchmark, Collection, Image, ImportJob, Label, Product, Query
 from catalog.services import import_create, import_run
 from catalog.signals import images_added
-from tests.catalog.helpers import body, bomb, layout_files, web_server, write_tree, write_zip
+from tests.catalog.helpers import body, bomb, layout_files, remote, web_server, write_tree, write_zip
 from tests.factories import CollectionFactory, ImportJobFactory, picture
 
 pytestmark = pytest.mark.django_db
@@ -471,6 +471,15 @@ class TestCreate:
         job = import_create(CollectionFactory.create(), upload=SimpleUploadedFile("my shop.zip", packed))
         assert job.state == "queued"
         assert counts(import_run(job.pk)) == ("done", 2, 0, 0)
+
+    def test_upload_in_a_storage_without_paths(self, tmp_path: Path, settings: Any) -> None:
+        settings.STORAGES = remote(settings.STORAGES)
+        packed = write_zip(tmp_path / "x.zip", {"a.jpg": picture(1), "b.jpg": b"text"}).read_bytes()
+        job = import_create(CollectionFactory.create(), upload=SimpleUploadedFile("shop.zip", packed))
+        assert counts(import_run(job.pk)) == ("done", 1, 0, 1)
+        assert Image.objects.get().file.read() == picture(1)
+        job.refresh_from_db()
+        assert report(job)[0]["source"] == "b.jpg"
 
     def test_uploaded_table_cannot_read_the_servers_files(self, settings: Any) -> None:
         """Not even its neighbours in the folder of uploads."""
