@@ -87,7 +87,7 @@ export function startResults(stage, box) {
   listen();
 
   function setBox(value) {
-    const input = document.querySelector("[data-box]");
+    const input = document.querySelector("[data-box-field]");
     if (input) {
       input.value = value;
       input.disabled = !value;
