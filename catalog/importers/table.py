@@ -134,7 +134,14 @@ def read_header(open_table: Opener, encoding: str, name: str) -> tuple[str, list
         header = next(csv.reader([line], delimiter=separator))
     except csv.Error as error:
         raise BadTable(name=name) from error
-    return separator, [_column(cell) for cell in header]
+    return separator, _with_sku([_column(cell) for cell in header])
+
+
+def _with_sku(columns: list[str]) -> list[str]:
+    """A table of pictures that calls the SKU id, as many do, is understood."""
+    if "sku" in columns or "image" not in columns:
+        return columns
+    return ["sku" if column.lower() == "id" else column for column in columns]
 
 
 def _column(cell: str) -> str:

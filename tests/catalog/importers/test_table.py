@@ -55,6 +55,12 @@ class TestReading:
         assert row.sku == "A1"
         assert row.fields["attributes"] == {"Colour": "red", "Size": "XL"}
 
+    def test_id_is_the_sku_of_a_table_of_pictures_without_one(self) -> None:
+        row = good(rows_of("ID,image\n7,https://x.example/1.jpg\n"))[0]
+        assert (row.sku, dict(row.fields)) == ("7", {})
+        row = good(rows_of("id,sku,image\n7,A,https://x.example/1.jpg\n"))[0]
+        assert (row.sku, row.fields) == ("A", {"attributes": {"id": "7"}})
+
     def test_line_numbers_blank_lines_and_quoted_line_breaks(self) -> None:
         text = 'sku,image,title\n\nA,https://x.example/1.jpg,"two\nlines"\n,,\nB,https://x.example/2.jpg,x\n'
         assert [(row.number, row.sku) for row in good(rows_of(text))] == [(4, "A"), (6, "B")]
