@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from django.core.cache import cache
 from django.core.files.storage import default_storage
-from django.db import DatabaseError, connection, transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext
 
@@ -24,16 +22,14 @@ from search.embedding import descriptor_of, extractor_for, picture_limits, side_
 from search.filters import Filters
 from search.models import IndexBuild, SearchIndex, SearchLog, UploadedQuery
 from search.ranking import Candidate, Facts, Ranking
+from search.search_log import log_search
 from search.serving import State, live
 from search.types import Descriptors, Ids
-
-logger = logging.getLogger(__name__)
 
 Box = tuple[int, int, int, int]  # x, y, width, height in upright original pixels
 DEEPEST = 1000  # offset + k
 HYDRATED_AT_ONCE = 64  # candidates read as whole rows; more are read as bare facts first
 DESCRIPTOR_CACHE_S = 600
-LOG_WAIT_MS = 50  # how long a search waits for SQLite's write lock to leave its line in the log
 
 
 class NothingToSearch(LookalikeError):
@@ -105,7 +101,7 @@ class SearchRequest:
             self.timings_ms[part] += milliseconds
         self.timings_ms["total"] = 1000 * (time.perf_counter() - self._started)
         results = Results(hits, ranking.has_more, self._rounded(), self.index, state.build)
-        _log(results, self.source)
+        log_search(_line(results, self.source))
         return results
 
     def from_bytes(self, data: bytes, box: Box | None, size: UploadedQuery | None = None) -> Descriptors:
@@ -203,32 +199,7 @@ def _reasons(candidate: Candidate) -> tuple[str, ...]:
     return tuple(gettext(reason.text) % reason.params for reason in candidate.reasons)
 
 
-def _log(results: Results, source: str) -> None:
-    """A line in the search log. Losing one is better than losing, or delaying, a search."""
-    line = SearchLog(
-        index=results.index,
-        source=source,
-        hits=len(results.hits),
-        best_score=max((hit.score for hit in results.hits), default=None),
-        timings_ms=results.timings_ms,
-    )
-    try:
-        with _short_wait(), transaction.atomic():
-            line.save(force_insert=True)
-    except DatabaseError as error:
-        logger.warning("a search was not logged: %s", error)
-
-
-@contextmanager
-def _short_wait() -> Iterator[None]:
-    """SQLite has one writer; an import may hold its lock for longer than a search may take."""
-    if connection.vendor != "sqlite" or connection.in_atomic_block:
-        yield
-        return
-    with connection.cursor() as cursor:
-        usual = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
-        cursor.execute(f"PRAGMA busy_timeout = {LOG_WAIT_MS}")
-        try:
-            yield
-        finally:
-            cursor.execute(f"PRAGMA busy_timeout = {int(usual)}")
+def _line(results: Results, source: str) -> SearchLog:
+    best = max((hit.score for hit in results.hits), default=None)
+    hits, timings_ms = len(results.hits), results.timings_ms
+    return SearchLog(index=results.index, source=source, hits=hits, best_score=best, timings_ms=timings_ms)

@@ -36,12 +36,15 @@ class Command(BaseCommand):
         self.stdout.write(_summary(build))
 
     def _run(self, build: IndexBuild) -> IndexBuild:
+        shown = ""
         with tqdm(unit=" pictures", disable=None) as bar:
 
             def show(stage: str, done: int, total: int) -> None:
-                if bar.desc != f"{stage}: ":
+                nonlocal shown
+                if stage != shown:
                     bar.reset(total)
-                    bar.set_description_str(stage)
+                    bar.set_description(stage)
+                    shown = stage
                 bar.update(done - bar.n)
 
             return build_run(build.pk, show)

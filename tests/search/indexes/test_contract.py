@@ -182,7 +182,7 @@ def test_values_of_parameters_are_checked() -> None:
     index = build_index("PCA8,IVF4,SQ8,RFlat", 16)
     index.check({"nprobe": 4, "k_factor": 2.5})
     for bad in ({"nprobe": 0}, {"nprobe": 1.5}, {"nprobe": True}, {"nprobe": "4"}, {"efSearch": 8}):
-        with pytest.raises(BadParameter, match="nprobe, k_factor|k_factor, nprobe"):
+        with pytest.raises(BadParameter, match=r"nprobe, k_factor|k_factor, nprobe"):
             index.check(bad)
 
 

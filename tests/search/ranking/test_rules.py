@@ -104,7 +104,7 @@ def test_a_whole_number_is_a_score() -> None:
 
 def test_a_rule_is_found_by_being_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "worst_first.py").write_text(
-        '"""Turns the ranking round."""\n\n\ndef apply(candidates, *, really: bool = True):\n    return candidates[::-1]\n'
+        '"""Turns the ranking round."""\n\n\ndef apply(candidates, *, yes: bool = True):\n    return candidates[::-1]\n'
     )
     monkeypatch.setattr(rules, "__path__", [*rules.__path__, str(tmp_path)])
     rules.rule_modules.cache_clear()
