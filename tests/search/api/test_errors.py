@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.contrib.auth import get_user_model
+from django.db import OperationalError, connection, transaction
 from django.test import Client
 
 from catalog.errors import LookalikeError
 from catalog.models import Collection
 from search.api.errors import exception_handler
-from tests.factories import picture
+from tests.factories import UserFactory, picture
 from tests.search.api.conftest import Api, error_of, upload
 
 pytestmark = pytest.mark.django_db
@@ -97,7 +98,7 @@ def test_a_file_just_over_the_limit_is_refused(anonymous: Api, gallery: Collecti
     assert anonymous.post("search/", form={"collection": "lamps", "image": upload(data)}).status_code == 200
     settings.IMAGE_MAX_BYTES = len(data) - 1
     response = anonymous.post("search/", form={"collection": "lamps", "image": upload(data)})
-    assert response.status_code == 413
+    assert (response.status_code, error_of(response)["code"]) == (413, "too_large")  # refused before it is read
 
 
 def test_a_large_json_body_is_refused(writer: Api, collection: Collection, settings: Any) -> None:
@@ -177,6 +178,15 @@ def test_a_database_that_is_away_is_503(reader: Api, collection: Collection, mon
     assert response.status_code == 503
     assert response["Retry-After"] == "1"
     assert "10.1.2.3" not in response.content.decode()
+
+
+def test_an_error_rolls_back_where_requests_are_atomic(monkeypatch: Any) -> None:
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    with transaction.atomic():
+        UserFactory()
+        exception_handler(LookalikeError(), {})
+        assert connection.get_rollback()
+    assert not get_user_model().objects.exists()
 
 
 def test_messages_follow_accept_language(writer: Api, collection: Collection) -> None:
