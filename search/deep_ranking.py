@@ -34,6 +34,9 @@ def deep_ranking(pipeline: Pipeline, x: Descriptors, k: int, fine: int) -> tuple
     tail_ids, tail_scores = _coarse(pipeline, x, k if k > fine else 0)
     for row in range(len(x)):
         tail_ids[row, np.isin(tail_ids[row], head_ids[row])] = -1
+    if not len(pipeline.side):  # the tail came in order, and holes in it do no harm
+        head_ids, head_scores = order(head_ids, head_scores)
+        return _beside(head_ids, tail_ids), _beside(head_scores, tail_scores)
     # A picture beside the build has an exact score: it goes where that says.
     worst = np.where(head_ids < 0, np.inf, head_scores).min(axis=1, initial=np.inf)
     in_head = side_scores >= worst[:, None]

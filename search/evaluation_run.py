@@ -195,13 +195,13 @@ class Work:
         outcome = judge(query.name, *self._units(ids, truth))
         exact = None if exact is None else exact[(exact >= 0) & ~np.isin(exact, truth.ignored)]
         outcome = replace(outcome, ids=before_rules, exact=exact)
-        head = zip(ids[:HEAD].tolist(), scores[:HEAD].tolist(), strict=True)
+        head = zip(ids[:HEAD].tolist(), scores[:HEAD].tolist(), judgement.graded(ids[:HEAD]), strict=True)
         return QueryResult(
             run=self.run,
             query=query,
             average_precision=average_precision(outcome.hits, outcome.relevant),
             scores=score(self.metrics, outcome),
-            ranking=[[i, round(s, 6), judgement.grade(i)] for i, s in head],
+            ranking=[[image_id, round(value, 6), grade] for image_id, value, grade in head],
         )
 
     def _units(self, ids: Ids, truth: Truth) -> tuple[Ranking, Truth]:

@@ -21,10 +21,13 @@ class Judgement:
     grades: Mapping[int, str]
     given: str  # the grade of a positive that has no row of its own
 
-    def grade(self, image_id: int) -> str:
-        place = int(np.searchsorted(self.truth.positives, image_id))
-        positive = place < self.truth.relevant and int(self.truth.positives[place]) == image_id
-        return self.grades.get(image_id) or (self.given if positive else Grade.NEGATIVE.value)
+    def graded(self, ids: Ids) -> list[str]:
+        """The grade of each picture of a ranking."""
+        positive = np.isin(ids, self.truth.positives).tolist()
+        return [
+            self.grades.get(image_id) or (self.given if is_positive else Grade.NEGATIVE.value)
+            for image_id, is_positive in zip(ids.tolist(), positive, strict=True)
+        ]
 
 
 class GroundTruth:

@@ -22,6 +22,7 @@ from search.builds import build_create, build_run
 from search.deep_ranking import deep_ranking
 from search.embedding import embed_pending
 from search.evaluation import UnknownMetric
+from search.evaluation.evaluate import score
 from search.evaluation.protocol import UnknownProtocol
 from search.evaluations import (
     NoQueries,
@@ -400,11 +401,19 @@ def test_wide_collections_are_read_in_blocks(index, monkeypatch):
     """More embeddings than a block, more queries than a group: the same exact first places."""
     monkeypatch.setattr(work, "GROUP", 7)
     monkeypatch.setattr("search.side.CHUNK", 5)
+    compared: list[int] = []
+
+    def counting(metrics, outcome):
+        compared.append(len(outcome.exact))
+        return score(metrics, outcome)
+
+    monkeypatch.setattr(work, "score", counting)
     groups = products(index, 6, 6, 6)
     embed_pending(index.collection, index.feature_model)
     run = run_of(benchmark_of(index, flat(groups)), index)
     assert run.results["ann_recall@3"] == 1.0
     assert run.queries_scored == 18
+    assert min(compared) >= 3  # three are left when the query itself is taken out
 
 
 def command(*arguments: str) -> str:
