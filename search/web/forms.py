@@ -7,11 +7,16 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from catalog.errors import LookalikeError, gettext_noop
 from catalog.fetch import fetch
 from catalog.images import TooManyBytes
+
+FORM_OVERHEAD = 64 * 1024  # the other fields of a form and its boundaries
+MOST_READ_AWAY = 256 * 1024 * 1024
+CHUNK = 1024 * 1024
 
 
 class NoPicture(LookalikeError):
@@ -48,9 +53,28 @@ class QueryForm(forms.Form):
         raise NoPicture
 
 
+def too_large() -> TooManyBytes:
+    return TooManyBytes(max_bytes=settings.IMAGE_MAX_BYTES)
+
+
+def body_check(request: HttpRequest) -> None:
+    """Refuse a body by its declared length, before a byte of it is stored. Raises TooManyBytes.
+
+    A body that is only somewhat too large is read and thrown away: a browser that is still sending
+    would otherwise show a broken connection instead of the answer.
+    """
+    size = int(request.META.get("CONTENT_LENGTH") or 0)
+    if size <= settings.IMAGE_MAX_BYTES + FORM_OVERHEAD:
+        return
+    if size <= MOST_READ_AWAY:
+        while request.read(CHUNK):
+            pass
+    raise too_large()
+
+
 def _read(sent: UploadedFile[Any]) -> bytes:
     if (sent.size or 0) > settings.IMAGE_MAX_BYTES:  # known before a byte of it is read into memory
-        raise TooManyBytes(max_bytes=settings.IMAGE_MAX_BYTES)
+        raise too_large()
     return bytes(sent.read())
 
 

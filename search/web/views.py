@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import views as auth_views
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
+from django.views.decorators.http import require_http_methods, require_safe
 
 from catalog.errors import LookalikeError
 from catalog.models import Collection, Image, ImageRole
@@ -16,7 +18,7 @@ from search import services
 from search.web.asked import Asked, asked_of, subject_of
 from search.web.cards import card, cards, facts, picture_url, price, shop_url, stocked
 from search.web.context import page, visible_collection
-from search.web.forms import QueryForm
+from search.web.forms import QueryForm, body_check, too_large
 from search.web.results import run, search_context
 from search.web.samples import picture_count, samples
 
@@ -24,7 +26,7 @@ TRIES = 12  # pictures offered under the drop zone
 ALIKE = 12  # look-alikes under one picture
 
 
-@require_GET
+@require_safe
 def home(request: HttpRequest) -> HttpResponse:
     """One collection: straight to it. Several: a card each. None: what to do about it."""
     visible = list(services.collections_for(request.user))
@@ -35,7 +37,7 @@ def home(request: HttpRequest) -> HttpResponse:
     return page(request, "web/home.html", {"shelves": shown})
 
 
-@require_GET
+@require_safe
 def collection(request: HttpRequest, slug: str) -> HttpResponse:
     return ask_page(request, visible_collection(request, slug))
 
@@ -45,29 +47,60 @@ def ask_page(
 ) -> HttpResponse:
     """The page with the drop zone; after a refusal it says why and keeps the address that was typed."""
     tries = [card(image, collection.slug) for image in samples(collection, TRIES)]
-    context = {"collection": collection, "tries": tries, "count": picture_count(collection), "error": error, "url": url}
+    context = {
+        "collection": collection,
+        "tries": tries,
+        "count": picture_count(collection),
+        "error": error,
+        "url": url,
+        **upload_limits(),
+    }
     return page(request, "web/collection.html", context, status)
 
 
-@require_http_methods(["GET", "POST"])
+def upload_limits() -> dict[str, Any]:
+    """What the page's script refuses without sending it."""
+    return {"max_bytes": settings.IMAGE_MAX_BYTES, "too_large": too_large().render(gettext)}
+
+
+@csrf_exempt  # its token is checked below, once it is known that the body is worth reading
+@require_http_methods(["GET", "HEAD", "POST"])
 def query(request: HttpRequest, slug: str) -> HttpResponse:
     """Take a picture and answer with the address of its results (303, or JSON for the page's own script)."""
     collection = visible_collection(request, slug)
-    if request.method == "GET":  # reached by 'back' or by the language switch of a refused upload
+    if request.method != "POST":  # reached by 'back' or by the language switch of a refused upload
         return redirect("web:collection", slug=slug)
-    as_json = request.get_preferred_type(["text/html", "application/json"]) == "application/json"
+    try:
+        body_check(request)
+    except LookalikeError as error:
+        return _refused(request, collection, error)
+    return _query(request, collection)
+
+
+@csrf_protect
+def _query(request: HttpRequest, collection: Collection) -> HttpResponse:
     form = QueryForm(request.POST, request.FILES)
     try:
         asked = Asked(collection, services.query_upload(collection, form.data_bytes()))
     except LookalikeError as error:
-        said = error.render(gettext)
-        if as_json:
-            return JsonResponse({"error": {"code": error.code, "message": said}}, status=error.status)
-        return ask_page(request, collection, error=said, url=request.POST.get("url", ""), status=error.status)
-    return JsonResponse({"url": asked.href()}) if as_json else HttpResponseRedirect(asked.href(), status=303)
+        return _refused(request, collection, error, url=request.POST.get("url", ""))
+    if _wants_json(request):
+        return JsonResponse({"url": asked.href()})
+    return HttpResponseRedirect(asked.href(), status=303)
 
 
-@require_GET
+def _refused(request: HttpRequest, collection: Collection, error: LookalikeError, url: str = "") -> HttpResponse:
+    said = error.render(gettext)
+    if _wants_json(request):
+        return JsonResponse({"error": {"code": error.code, "message": said}}, status=error.status)
+    return ask_page(request, collection, error=said, url=url, status=error.status)
+
+
+def _wants_json(request: HttpRequest) -> bool:
+    return request.get_preferred_type(["text/html", "application/json"]) == "application/json"
+
+
+@require_safe
 def search(request: HttpRequest, slug: str) -> HttpResponse:
     """The look-alikes of a picture. What cannot be read or searched is said in place of the grid."""
     collection = visible_collection(request, slug)
@@ -78,10 +111,11 @@ def search(request: HttpRequest, slug: str) -> HttpResponse:
         results = run(asked)
     except LookalikeError as refusal:
         error, status = refusal.render(gettext), refusal.status
-    return page(request, "web/search.html", search_context(asked, request.GET, results, error), status)
+    context = {**search_context(asked, request.GET, results, error), **upload_limits()}
+    return page(request, "web/search.html", context, status)
 
 
-@require_GET
+@require_safe
 def image(request: HttpRequest, slug: str, image_id: int) -> HttpResponse:
     """One picture of the catalog, large, with its product, its other pictures and its look-alikes."""
     collection = visible_collection(request, slug)
@@ -102,6 +136,7 @@ def image(request: HttpRequest, slug: str, image_id: int) -> HttpResponse:
         "others": [card(other, slug) for other in others],
         "alike": alike,
         "error": error,
+        **upload_limits(),
     }
     return page(request, "web/image.html", context)
 

@@ -77,6 +77,10 @@ export function startUpload(form, addressForm) {
   }
 
   function sendFile(file) {
+    if (file.size > Number(form.dataset.most)) {
+      refuse(form.dataset.large);
+      return;
+    }
     const data = new FormData();
     data.set("file", file, file.name || "picture");
     send(data, file);

@@ -97,6 +97,18 @@ def test_what_is_no_picture_is_said_on_the_spot(shop: Collection, open_page: Ope
     expect_results(page)
 
 
+def test_a_file_that_is_too_large_is_refused_without_sending_it(
+    shop: Collection, open_page: Open, mine: Path, settings: Any
+) -> None:
+    settings.IMAGE_MAX_BYTES = 1000
+    page = open_page("/c/tableware/")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.method))
+    page.set_input_files("input[name=file]", mine)
+    expect(page.get_by_role("alert")).to_contain_text("more than 1000 bytes")
+    assert "POST" not in sent
+
+
 def test_a_refused_address_stays_in_its_field(shop: Collection, open_page: Open, live_server: Any) -> None:
     page = open_page("/c/tableware/")
     address = f"{live_server.url}/static/lookalike/favicon.svg"

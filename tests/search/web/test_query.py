@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.files.uploadhandler import FileUploadHandler
 from django.test import Client
 from django.urls import reverse
 
@@ -98,6 +100,28 @@ def test_too_many_bytes_are_refused(
     answer = client.post(HERE, {"file": upload()})
     assert answer.status_code == 413
     assert "more than 1000 bytes" in Page(answer).alert()
+
+
+@pytest.mark.parametrize("headers", [{}, JSON])
+def test_a_body_that_is_too_large_is_refused_before_it_is_stored(
+    client: Client, shop: Collection, settings: Any, headers: dict[str, str]
+) -> None:
+    settings.IMAGE_MAX_BYTES = 1000
+    settings.FILE_UPLOAD_HANDLERS = ["tests.search.web.test_query.Nothing"]
+    answer = client.post(HERE, {"file": SimpleUploadedFile("big.jpg", b"x" * 100_000)}, headers=headers)
+    assert answer.status_code == 413
+    assert "more than 1000 bytes" in answer.content.decode()
+
+
+class Nothing(FileUploadHandler):
+    """Fails the test when the body is parsed at all."""
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        raise AssertionError("a body that is too large was read into files")
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None: ...
+
+    def file_complete(self, file_size: int) -> None: ...
 
 
 def test_nothing_sent_is_said(client: Client, shop: Collection) -> None:
