@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from django.conf import settings
@@ -228,4 +229,4 @@ class ImportJob(Job):
         verbose_name, verbose_name_plural = _("import"), _("imports")
 
     def __str__(self) -> str:
-        return f"{self.upload.name or self.path} -> {self.collection}"
+        return f"{Path(self.upload.name or self.path).name} → {self.collection}"

@@ -194,6 +194,8 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
     "EXCEPTION_HANDLER": "search.api.errors.exception_handler",
+    # How many reverse proxies of yours stand before the site: X-Forwarded-For is believed that far, no further.
+    "NUM_PROXIES": env_int("PROXIES", 0) or None,
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Lookalike API",

@@ -22,7 +22,7 @@ RATE = re.compile(r"[1-9][0-9]{0,8}/(s|sec|m|min|h|hour|d|day)")
 class ApiKeyForm(ModelForm):
     class Meta:
         model = ApiKey
-        fields = ("name", "scope", "collections", "rate", "is_active")
+        fields = ("name", "scope", "all_collections", "collections", "rate", "is_active")
 
     def clean_rate(self) -> str:
         rate = str(self.cleaned_data["rate"]).strip()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework.authentication import BaseAuthentication
@@ -18,7 +18,7 @@ USED_EVERY = timedelta(minutes=1)
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """Sets ``request.auth`` to the ApiKey, with ``is_bound`` telling whether it sees some collections only.
+    """Sets ``request.auth`` to the ApiKey.
 
     Unknown, malformed and inactive keys cost the same (one hash, one look-up by it) and are told the same.
     """
@@ -27,9 +27,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         presented = presented_key(request)
         if presented is None:
             return None
-        bound = ApiKey.collections.through.objects.filter(apikey=OuterRef("pk"))
-        found = ApiKey.objects.select_related("created_by").annotate(is_bound=Exists(bound))
-        key = found.filter(hash=ApiKey.digest(presented), is_active=True).first()
+        key = ApiKey.objects.select_related("created_by").filter(hash=ApiKey.digest(presented), is_active=True).first()
         if key is None:
             raise AuthenticationFailed(_("This API key is unknown or switched off."))
         _note_use(key)

@@ -39,10 +39,10 @@ class HasScope(BasePermission):
 
 
 def visible_collections(request: Request) -> QuerySet[Collection]:
-    """What a key is bound to (all, if to none); without a key what the visitor may see on the site."""
+    """What a key is bound to; without a key what the visitor may see on the site."""
     if isinstance(request.auth, ApiKey):
-        is_bound = request.auth.is_bound  # type: ignore[attr-defined]  # annotated by ApiKeyAuthentication
-        return Collection.objects.filter(api_keys=request.auth) if is_bound else Collection.objects.all()
+        key = request.auth
+        return Collection.objects.all() if key.all_collections else Collection.objects.filter(api_keys=key)
     return collections_for(request.user)
 
 

@@ -30,12 +30,15 @@ class ApiKey(models.Model):
     prefix = models.CharField(_("begins with"), max_length=12, editable=False)
     hash = models.CharField(max_length=64, unique=True, editable=False)
     scope = models.CharField(_("scope"), max_length=10, choices=Scope, default=Scope.READ)
+    # A field of its own, not "none chosen": a key bound to one collection must not see all when that one is deleted.
+    all_collections = models.BooleanField(
+        _("all collections"), default=False, help_text=_("Also those made later. Else only the ones chosen below.")
+    )
     collections = models.ManyToManyField(
         Collection,
         blank=True,
         related_name="api_keys",
         verbose_name=_("collections"),
-        help_text=_("None: all of them."),
     )
     rate = models.CharField(
         _("rate limit"),

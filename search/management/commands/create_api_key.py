@@ -19,7 +19,11 @@ class Command(BaseCommand):
         parser.add_argument("name", help="what the key is for, such as the app's name")
         parser.add_argument("--scope", choices=Scope.values, default=Scope.READ)
         parser.add_argument(
-            "--collection", action="append", default=[], metavar="SLUG", help="bind the key to it; may be repeated"
+            "--collection",
+            action="append",
+            default=[],
+            metavar="SLUG",
+            help="bind the key to it; may be repeated; all collections if left out",
         )
         parser.add_argument("--rate", default="", help="for example 600/min; the site's default if left out")
 
@@ -29,9 +33,11 @@ class Command(BaseCommand):
             Rate.parse(options["rate"])
         except ValueError as error:
             raise CommandError(str(error)) from None
-        key = ApiKey(name=options["name"], scope=options["scope"], rate=options["rate"])
+        key = ApiKey(
+            name=options["name"], scope=options["scope"], rate=options["rate"], all_collections=not collections
+        )
         secret = key.issue()
-        with transaction.atomic():  # a key that is not bound yet would see everything
+        with transaction.atomic():
             key.save()
             key.collections.set(collections)
         self.stderr.write(f"{key.name}: scope {key.scope}, {self._sees(collections)}. Keep it: it is shown once.")

@@ -78,7 +78,7 @@ def make_key(db: None) -> Callable[..., str]:
     """``make_key(Scope.WRITE, collection, rate="5/min")``: a new key in clear."""
 
     def make(scope: Scope = Scope.READ, *collections: Collection, **fields: Any) -> str:
-        key: ApiKey = factories.ApiKeyFactory(scope=scope, **fields)
+        key: ApiKey = factories.ApiKeyFactory(scope=scope, all_collections=not collections, **fields)
         key.collections.set(collections)
         return key.clear  # type: ignore[attr-defined]
 

@@ -133,6 +133,15 @@ def test_a_key_bound_elsewhere_does_not_see_it(
     assert error_of(response)["code"] == "collection_not_found"
 
 
+def test_a_key_whose_only_collection_was_deleted_sees_nothing(
+    collection: Collection, private: Collection, make_key: Callable[..., str]
+) -> None:
+    api = Api(make_key(ADMIN, private))
+    private.delete()
+    assert api.get("collections/").json()["results"] == []
+    assert api.get("collections/lamps/").status_code == 404
+
+
 @pytest.mark.parametrize("operation", ENDPOINTS)
 def test_a_bound_key_may_in_its_own(
     operation: str, stored: dict[str, int], private: Collection, make_key: Callable[..., str]
