@@ -107,9 +107,10 @@ def measure(job: Job) -> Report:
 
 def _rounds(sides: dict[str, Side], rounds: int) -> dict[str, list[float]]:
     seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(rounds):
+    for number in range(1, rounds + 1):
         for name, side in sides.items():
             seconds[name].append(side())
+            print(f"round {number} of {rounds}, {name}: {seconds[name][-1]:.2f} s", file=sys.stderr)
     return seconds
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +37,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         job = self._job(options)
-        with tempfile.TemporaryDirectory(prefix="lookalike-benchmark-") as folder:
+        with _ended_by_sigterm(), tempfile.TemporaryDirectory(prefix="lookalike-benchmark-") as folder:
             # A child, because settings decide at its start where the database and the files are.
             try:
                 child = subprocess.run(  # noqa: S603  (our own module)
@@ -70,6 +73,16 @@ class Command(BaseCommand):
             "weights": [str(path.resolve()) for path in options["weights"]],
             **{number: options[number] for number in ("rounds", "gallery", "queries")},
         }
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM raises, so that the child is stopped and the folder removed."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _throw_away(folder: Path) -> dict[str, str]:
