@@ -68,6 +68,7 @@ def test_asking_anew_from_a_page_of_results(shop: Collection, open_page: Open, m
     if how == "drop":
         page.dispatch_event("main", "dragover", {"dataTransfer": carried})
         expect(page.locator("[data-veil]")).to_be_visible()
+        assert page.locator("[data-veil]").bounding_box() == {"x": 0, "y": 0, "width": 1280, "height": 860}
         page.dispatch_event("main", "drop", {"dataTransfer": carried})
     else:
         page.evaluate(
