@@ -68,7 +68,7 @@ def polyline(corners: ArrayLike, count: int, smooth: bool) -> Array:
     return np.stack([np.interp(at, length, column) for column in path.T], -1)
 
 
-def lathe(profile: ArrayLike, smooth: bool = False, around: int = 240, along: int = 200, flutes: int = 0) -> Mesh:
+def lathe(profile: ArrayLike, smooth: bool = False, around: int = 200, along: int = 120, flutes: int = 0) -> Mesh:
     """The profile of (radius, height) pairs turned about the z axis, with ``flutes`` grooves if any."""
     line = polyline(profile, along, smooth)
     angle = np.linspace(0, 2 * np.pi, around + 1)
@@ -128,7 +128,7 @@ def box(x: float, y: float, z: float, rounding: float = 0.05, fine: int = 40) ->
     return join(*faces).moved(z=z / 2)
 
 
-def ball(x: float, y: float | None = None, z: float | None = None, power: float = 1.0, fine: int = 260) -> Mesh:
+def ball(x: float, y: float | None = None, z: float | None = None, power: float = 1.0, fine: int = 200) -> Mesh:
     """A superellipsoid of half axes x, y, z about the origin; power 1 is an ellipsoid, below 1 squarer."""
     v, u = np.meshgrid(np.linspace(-np.pi / 2, np.pi / 2, fine // 2), np.linspace(-np.pi, np.pi, fine), indexing="ij")
 

@@ -168,7 +168,7 @@ def _empty_room() -> vtk.vtkRenderer:
 
 def _shadowed_view() -> vtk.vtkCameraPass:
     baker, shadows = vtk.vtkShadowMapBakerPass(), vtk.vtkShadowMapPass()
-    baker.SetResolution(896)
+    baker.SetResolution(640)
     shadows.SetShadowMapBakerPass(baker)
     passes, sequence, view = vtk.vtkRenderPassCollection(), vtk.vtkSequencePass(), vtk.vtkCameraPass()
     passes.AddItem(baker)
