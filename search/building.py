@@ -261,6 +261,6 @@ def _fsync(path: Path) -> None:
 
 
 def _faiss_version() -> str:
-    import faiss
+    from search.indexes.faiss_module import faiss
 
     return str(faiss.__version__)

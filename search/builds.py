@@ -147,6 +147,7 @@ def build_rollback(index: SearchIndex) -> IndexBuild:
     older = IndexBuild.objects.filter(index=index, state=JobState.DONE).select_related("index").order_by("-pk")
     if index.active_build_id is not None:
         older = older.filter(pk__lt=index.active_build_id)
+    build: IndexBuild
     for build in older:
         try:
             build_activate(build)

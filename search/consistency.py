@@ -70,7 +70,7 @@ def unfit_ids(index: SearchIndex) -> list[int]:
     if not bytes_each:
         return []
     rows = embeddings_of(index).order_by("id").values_list("id", "vector")
-    return [id_ for id_, vector in rows.iterator(chunk_size=500) if len(vector) != bytes_each]
+    return [id_ for id_, vector in rows.iterator(chunk_size=500) if len(vector or b"") != bytes_each]
 
 
 def _embedding_ids(index: SearchIndex) -> Ids:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Self
 
-from django.db.models import Q, QuerySet, TextField
+from django.db.models import F, Q, QuerySet, TextField, Value
 from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, StrIndex
+from django.db.models.lookups import GreaterThan
 from django.http import QueryDict
 
 from catalog.errors import LookalikeError, gettext_noop
@@ -100,7 +101,8 @@ def _with_attribute(images: QuerySet[Image], alias: str, name: str, values: tupl
     in_list = Q()
     for value in values:
         for element in {json.dumps(value), json.dumps(value, ensure_ascii=False)}:  # stored either way
-            in_list |= Q(**{f"{alias}__contains": element})
+            # Not __contains: that is LIKE, which tells no capitals from small letters on SQLite.
+            in_list |= Q(GreaterThan(StrIndex(F(alias), Value(element)), 0))
     return images.alias(**{alias: text}).filter(
         Q(**{f"{alias}__in": values}) | (Q(**{f"{alias}__startswith": "["}) & in_list)
     )

@@ -127,7 +127,7 @@ class SearchRequest:
             kept = cache.get(key)
         if kept is not None:
             return np.frombuffer(kept, np.float32)
-        with self._timed("decode"), default_storage.open(query.file.name) as file:
+        with self._timed("decode"), default_storage.open(str(query.file.name)) as file:
             data = file.read()
         descriptor = self.from_bytes(data, box, query)
         cache.set(key, descriptor.tobytes(), DESCRIPTOR_CACHE_S)

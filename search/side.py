@@ -44,7 +44,7 @@ def stream(rows: QuerySet[Embedding], dim: int) -> Iterator[tuple[Ids, Ids, Desc
         yield (
             np.array([row[0] for row in chunk], np.int64),
             np.array([row[1] for row in chunk], np.int64),
-            _vectors([bytes(row[2]) for row in chunk], dim),
+            _vectors([bytes(row[2] or b"") for row in chunk], dim),
         )
 
 

@@ -7,7 +7,6 @@ in a chain of transforms and refinements the search takes place.
 
 from __future__ import annotations
 
-import logging
 import math
 import re
 from collections.abc import Mapping
@@ -15,13 +14,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-# It reports at length which builds of itself it did not find.
-logging.getLogger("faiss.loader").setLevel(logging.WARNING)
-import faiss  # noqa: E402
 import numpy as np
 from numpy.typing import NDArray
 
 from search.indexes.base import BadFactory, BrokenIndex, check_new
+from search.indexes.faiss_module import faiss
 from search.indexes.parameters import check_params, knobs_of, search_parameters, skip_polysemous_training, unusable
 from search.types import Descriptors, Ids, Scores
 
@@ -164,7 +161,8 @@ class FaissIndex:
         if not len(known):
             return order
         places = np.minimum(np.searchsorted(known, ids), len(known) - 1)
-        return order[places[known[places] == ids]]
+        rows: Ids = order[places[known[places] == ids]]
+        return rows
 
     def save(self, path: Path) -> None:
         wrapped = faiss.IndexIDMap(faiss.IndexFlatIP(self.dim))  # it takes an empty index only

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import faiss
-
 from search.indexes.base import BadParameter
+from search.indexes.faiss_module import faiss
 
 
 @dataclass(frozen=True)
