@@ -143,7 +143,7 @@ def test_leave_one_out_of_caltechs_size_takes_seconds_and_little_memory():
     members = [np.flatnonzero(classes == c) for c in range(102)]
     distinct = np.linspace(1, -1, pictures, dtype=np.float32)
     twice = np.repeat(distinct[::2], 2)
-    start = time.perf_counter()
+    start = time.process_time()
     tracemalloc.start()
     for first in range(0, pictures, chunk):
         queries = np.arange(first, min(first + chunk, pictures))
@@ -161,7 +161,7 @@ def test_leave_one_out_of_caltechs_size_takes_seconds_and_little_memory():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 200e6
-    assert time.perf_counter() - start < 60
+    assert time.process_time() - start < 60
 
 
 def test_report_as_json_and_csv():
