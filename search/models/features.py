@@ -11,6 +11,9 @@ from django.utils.translation import gettext_lazy as _
 from catalog.models import Image
 from search.extraction.spec import ExtractorSpec, Pooling, Runtime
 
+# torch is for a GPU worker, by EXTRACTION_RUNTIME: as a property of the row the web process would load it too.
+RUNTIMES = (Runtime.AUTO, Runtime.OPENVINO, Runtime.ONNX)
+
 
 class FeatureModel(models.Model):
     """One extractor configuration. Fixed once it has embedded something: copy it to change it."""
@@ -42,7 +45,7 @@ class FeatureModel(models.Model):
         help_text=_("Overrides of the backbone's own: resize, crop, mean, std (of pixels 0 to 255)."),
     )
     runtime = models.CharField(
-        _("runtime"), max_length=10, choices=[(r.value, r.value) for r in Runtime], default=Runtime.AUTO.value
+        _("runtime"), max_length=10, choices=[(r.value, r.value) for r in RUNTIMES], default=Runtime.AUTO.value
     )
     dim = models.PositiveIntegerField(_("dimensions"), default=0, editable=False)
     fingerprint = models.CharField(_("fingerprint"), max_length=64, blank=True, editable=False)

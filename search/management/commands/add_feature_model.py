@@ -14,6 +14,7 @@ from search.embedding import feature_model_prepare
 from search.extraction.spec import ExtractorSpec, Pooling, Runtime
 from search.extraction.weights import is_url
 from search.models import FeatureModel
+from search.models.features import RUNTIMES
 
 
 class Command(BaseCommand):
@@ -28,7 +29,7 @@ class Command(BaseCommand):
         parser.add_argument("--pooling", choices=[p.value for p in Pooling], default=Pooling.MEAN.value)
         parser.add_argument("--gem-p", type=float, default=3.0, help="exponent of GeM pooling")
         parser.add_argument("--preprocessing", type=_object, default={}, metavar="JSON", help='e.g. {"fit": "squash"}')
-        parser.add_argument("--runtime", choices=[r.value for r in Runtime], default=Runtime.AUTO.value)
+        parser.add_argument("--runtime", choices=[r.value for r in RUNTIMES], default=Runtime.AUTO.value)
         parser.add_argument("--default", action="store_true", help="use it for new collections")
 
     def handle(self, *args: Any, **options: Any) -> None:
