@@ -52,7 +52,7 @@ def test_a_build_is_written_measured_and_activated() -> None:
     assert {path.name for path in build.folder.iterdir()} == FILES
     assert [path.name for path in build.folder.parent.iterdir()] == [str(build.pk)]
     manifest = json.loads((build.folder / MANIFEST).read_text())
-    assert (manifest["count"], manifest["dim"], manifest["factory"]) == (300, DIM, "Flat")
+    assert (manifest["count"], manifest["dim"], manifest["factory"]) == (300, DIM, "SQfp16")
     assert manifest["fingerprint"] == build.fingerprint == FINGERPRINT
     assert manifest["watermark"] == build.watermark == Embedding.objects.order_by("-id").first().pk  # type: ignore[union-attr]
     assert manifest["files"][INDEX]["sha256"] == sha256(build.folder / INDEX)
