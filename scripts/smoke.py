@@ -68,17 +68,17 @@ def search(address: str, picture: bytes) -> dict[str, Any]:
     return found
 
 
-def left_running(data: str) -> list[str]:
-    """Processes of any kind with our data folder in their environment (Linux)."""
-    found = []
+def running(data: str) -> dict[int, str]:
+    """Command lines by process id of everything with our data folder in its environment (Linux)."""
+    found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            mine = f"DATA_DIR={data}".encode() in (folder / "environ").read_bytes().split(b"\0")
-            if mine and int(folder.name) != os.getpid():
-                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-        except OSError:
+            if f"DATA_DIR={data}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+                found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:  # ended meanwhile, or another user's
             continue
-    return [line for line in found if line]
+    found.pop(os.getpid(), None)
+    return {pid: line for pid, line in found.items() if line}
 
 
 def stop(demo: subprocess.Popen[bytes]) -> int:
@@ -105,7 +105,7 @@ def main() -> None:
         finally:
             code = stop(demo) if demo.poll() is None else demo.returncode
         checks["the demo stops when told to"] = code == 0
-        checks["nothing keeps running"] = not left_running(data)
+        checks["nothing keeps running"] = not running(data)
     for what, good in checks.items():
         print(f"  {'ok  ' if good else 'FAIL'} {what}")
     failed = sum(not good for good in checks.values())
