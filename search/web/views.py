@@ -8,7 +8,6 @@ from django.conf import settings
 from django.contrib.auth import views as auth_views
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import redirect
-from django.utils.translation import gettext
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -16,14 +15,16 @@ from catalog.errors import LookalikeError
 from catalog.models import Collection, Image, ImageRole
 from search import services
 from search.web.asked import Asked, asked_of, subject_of
-from search.web.cards import card, cards, facts, picture_url, price, shop_url, stocked
+from search.web.cards import Card, card, cards, facts, picture_url, price, shop_url, stocked
 from search.web.context import page, visible_collection
 from search.web.forms import QueryForm, body_check, too_large
+from search.web.refusals import say
 from search.web.results import run, search_context
 from search.web.samples import picture_count, samples
 
 TRIES = 12  # pictures offered under the drop zone
 ALIKE = 12  # look-alikes under one picture
+LOOKED_THROUGH = 5 * ALIKE  # to find as many of different products
 
 
 @require_safe
@@ -60,7 +61,7 @@ def ask_page(
 
 def upload_limits() -> dict[str, Any]:
     """What the page's script refuses without sending it."""
-    return {"max_bytes": settings.IMAGE_MAX_BYTES, "too_large": too_large().render(gettext)}
+    return {"max_bytes": settings.IMAGE_MAX_BYTES, "too_large": say(too_large())}
 
 
 @csrf_exempt  # its token is checked below, once it is known that the body is worth reading
@@ -90,7 +91,7 @@ def _query(request: HttpRequest, collection: Collection) -> HttpResponse:
 
 
 def _refused(request: HttpRequest, collection: Collection, error: LookalikeError, url: str = "") -> HttpResponse:
-    said = error.render(gettext)
+    said = say(error)
     if _wants_json(request):
         return JsonResponse({"error": {"code": error.code, "message": said}}, status=error.status)
     return ask_page(request, collection, error=said, url=url, status=error.status)
@@ -110,7 +111,7 @@ def search(request: HttpRequest, slug: str) -> HttpResponse:
         asked = asked_of(collection, request)
         results = run(asked)
     except LookalikeError as refusal:
-        error, status = refusal.render(gettext), refusal.status
+        error, status = say(refusal), refusal.status
     context = {**search_context(asked, request.GET, results, error), **upload_limits()}
     return page(request, "web/search.html", context, status)
 
@@ -150,15 +151,18 @@ def _gallery_image(collection: Collection, image_id: int) -> Image:
         raise Http404 from None
 
 
-def _alike(image: Image, others: int) -> tuple[list[Any], str]:
-    """Look-alikes of other products; the product's own pictures are shown apart."""
+def _alike(image: Image, others: int) -> tuple[list[Card], str]:
+    """The best picture of each other product; the product's own pictures are shown apart."""
     try:
-        results = services.search_by_image(image.collection, image, k=ALIKE + others, source="web")
+        results = services.search_by_image(image.collection, image, k=LOOKED_THROUGH + others, source="web")
     except LookalikeError as error:
-        return [], error.render(gettext)
-    own = image.product_id
-    hits = [hit for hit in results.hits if own is None or hit.image.product_id != own]
-    return cards(hits[:ALIKE], image.collection.slug), ""
+        return [], say(error)
+    seen, best = {image.product_id} - {None}, []
+    for hit in results.hits:
+        if hit.image.product_id not in seen:
+            best.append(hit)
+            seen |= {hit.image.product_id} - {None}
+    return cards(best[:ALIKE], image.collection.slug), ""
 
 
 class Login(auth_views.LoginView):

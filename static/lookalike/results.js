@@ -79,6 +79,10 @@ export function startResults(stage, box) {
   function listen() {
     const form = document.querySelector("[data-filter-form]");
     form?.addEventListener("change", () => load(address(), { keepForm: true }));
+    form?.querySelector("[data-show]").addEventListener("click", () => {
+      document.querySelector("[data-filters]").open = false;
+      region().scrollIntoView({ block: "start" });
+    });
     form?.addEventListener("submit", (event) => {
       event.preventDefault();
       load(address(), { keepForm: true });

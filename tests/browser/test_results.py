@@ -203,6 +203,16 @@ def test_filters_are_folded_on_a_phone_and_open_beside_a_wide_grid(open_page: Op
         assert page.locator("[data-filters]").evaluate("filters => filters.open") is is_open
 
 
+def test_on_a_phone_the_filters_lead_back_to_the_results(open_page: Open, here: str) -> None:
+    page = open_page(here, **PHONE)
+    page.get_by_text("Filters").click()
+    page.check("input[name=category][value=mugs]")
+    page.wait_for_url("**category=mugs*")
+    page.get_by_role("button", name="Show the results").click()
+    expect(page.locator("#filter-form")).to_be_hidden()
+    expect(page.get_by_role("heading", name="Look-alikes")).to_be_in_viewport()
+
+
 def test_the_language_switch_stays_on_what_was_asked(open_page: Open, here: str) -> None:
     page = open_page(here)
     page.check("input[name=category][value=mugs]")

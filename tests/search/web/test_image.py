@@ -39,6 +39,17 @@ def test_it_shows_the_product_its_other_pictures_and_its_look_alikes(client: Cli
     assert "Teapot" not in alike
 
 
+def test_look_alikes_are_of_different_products(client: Client, shop: Collection) -> None:
+    image = shop.images.get(product__title="Thing 0")
+    double = shop.products.get(title="Thing 1")
+    for quality in (90, 80, 70):  # the very same picture, three times, of one product
+        factories.ImageFactory.create(product=double, data=factories.picture(1, quality=quality))
+    embed(shop)
+    alike = [text for _, text in Page(client.get(f"/c/tableware/images/{image.pk}/")).all("h3")]
+    assert alike[0] == "Thing 1"
+    assert len(alike) == len(set(alike)) == 12
+
+
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "//evil.example"])
 def test_only_web_addresses_of_a_shop_become_links(client: Client, shop: Collection, url: str) -> None:
     product = factories.ProductFactory.create(collection=shop, url=url)

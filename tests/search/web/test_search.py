@@ -135,6 +135,18 @@ def test_a_filter_that_cannot_be_is_said_and_kept(client: Client, here: str, bad
             assert page.all("input", name=name, value=value)
 
 
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "The filter Price from cannot be 'abc'. Write a number such as 12.50."),
+        ("zh-hans", "筛选条件“最低价格”不能是 'abc'。请填写数字，例如 12.50。"),
+    ],
+)
+def test_a_refusal_speaks_of_fields_as_the_page_does(client: Client, here: str, language: str, said: str) -> None:
+    answer = client.get(f"{here}&price_min=abc", headers={"accept-language": language})
+    assert Page(answer).alert() == said
+
+
 def test_an_empty_result_names_the_filters_to_loosen_with_their_numbers(client: Client, here: str) -> None:
     page = Page(client.get(f"{here}&category=mugs&price_min=20&in_stock=1"))
     assert not page.titles()
