@@ -16,14 +16,13 @@ from typing import Any
 
 import numpy as np
 from django.conf import settings
-from django.db.models import Max
 from numpy.typing import NDArray
 
 from catalog.errors import LookalikeError, gettext_noop
 from search.indexes import ExactIndex, Index, auto_factory, build_index, default_params, set_threads
 from search.indexes.saved import EMBEDDINGS, IDS, INDEX, ORIGINALS, Manifest, describe
 from search.models import IndexBuild
-from search.side import embeddings_of, stream
+from search.side import embeddings_of, newest_embedding, stream
 from search.types import Descriptors, Ids
 
 Progress = Callable[[str, int, int], None]
@@ -137,7 +136,7 @@ class _Build:
 
     def _read(self) -> Rows:
         wanted = embeddings_of(self.build.index)
-        watermark = wanted.aggregate(Max("id"))["id__max"] or 0
+        watermark = newest_embedding(self.build.index)
         wanted = wanted.filter(id__lte=watermark)
         total, ids, embedding_ids = wanted.count(), [], []
         if not total:

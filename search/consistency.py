@@ -75,7 +75,7 @@ def unfit_ids(index: SearchIndex) -> list[int]:
 
 def _embedding_ids(index: SearchIndex) -> Ids:
     ids = embeddings_of(index).order_by("id").values_list("id", flat=True)
-    return np.fromiter(ids.iterator(chunk_size=10_000), np.int64)
+    return np.fromiter(ids, np.int64)
 
 
 def _build_ids(index: SearchIndex) -> tuple[Ids | None, int, str]:

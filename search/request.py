@@ -143,9 +143,9 @@ class SearchRequest:
         """Ids the filters let through, None without filters."""
         if not self.filters:
             return None
-        # No order: sorting half a catalog by the model's default would cost more than reading it.
-        ids = self.filters.apply(self.gallery.order_by()).values_list("id", flat=True)
-        return np.fromiter(ids.iterator(chunk_size=10_000), np.int64)
+        # No order: sorting half a catalog by the model's default would cost more than reading it. And no
+        # iterator(): on Postgres that is a cursor, planned for its first rows, of which all are wanted.
+        return np.fromiter(self.filters.apply(self.gallery.order_by()).values_list("id", flat=True), np.int64)
 
     def _hits(self, ranking: Ranking, lookup: _Lookup) -> list[Hit]:
         images = lookup.images([candidate.id for candidate in ranking.hits])

@@ -32,6 +32,12 @@ def embeddings_of(index: SearchIndex) -> QuerySet[Embedding]:
     )
 
 
+def newest_embedding(index: SearchIndex) -> int:
+    """The highest id under the index's feature model, whatever the collection: one look into the database's index."""
+    rows = Embedding.objects.filter(feature_model_id=index.feature_model_id).order_by("-id")
+    return rows.values_list("id", flat=True).first() or 0
+
+
 def stream(rows: QuerySet[Embedding], dim: int) -> Iterator[tuple[Ids, Ids, Descriptors]]:
     """Embedding ids, picture ids and descriptors (n, dim) in chunks, by rising embedding id.
 
@@ -62,7 +68,7 @@ class Side:
 
     def __init__(self, index: SearchIndex, dim: int, build_embeddings: Ids, build_ids: Ids, watermark: int) -> None:
         self._rows = embeddings_of(index)
-        self._feature_model_id = index.feature_model_id
+        self._index = index
         self._build_embeddings, self._build_ids = build_embeddings, build_ids  # both rising
         self._known: set[int] = set()
         self._seen, self._newest, self._changed = watermark, -1, time.monotonic()
@@ -73,8 +79,7 @@ class Side:
 
     def refresh(self) -> bool:
         """Take in what was embedded since. True if ``exact`` or ``superseded`` is another object now."""
-        newest = Embedding.objects.filter(feature_model_id=self._feature_model_id).order_by("-id")
-        top = newest.values_list("id", flat=True).first() or 0
+        top = newest_embedding(self._index)
         if top != self._newest:
             self._newest, self._changed = top, time.monotonic()
         elif time.monotonic() - self._changed > QUIET_S:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from django.db import connection
+
 from catalog.models import Collection, Image, Product
 from search.embedding import to_bytes
 from search.models import Embedding, FeatureModel, SearchIndex
@@ -37,6 +39,9 @@ def add_pictures(index: SearchIndex, count: int, x: Descriptors | None = None, s
         _image(index.collection, product, start + n) for n, product in enumerate(products)
     )
     embed(index, images, x)
+    if connection.vendor == "postgresql" and count >= 1000:
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")  # autovacuum does it, but never sees rows of an open transaction
     return images
 
 
