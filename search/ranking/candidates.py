@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Self
 
@@ -39,4 +39,5 @@ class Candidate:
     reasons: tuple[Reason, ...] = ()
 
     def because(self, text: str, **params: object) -> Self:
-        return replace(self, reasons=(*self.reasons, Reason(text, params)))
+        # Written out: dataclasses.replace takes ten times as long, and rules move hundreds of candidates.
+        return type(self)(self.id, self.score, self.facts, (*self.reasons, Reason(text, params)))
