@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.signals import request_finished, request_started
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from catalog.models import Collection
@@ -67,7 +69,33 @@ def shop(transactional_db: None) -> Collection:
 
 
 @pytest.fixture
-def open_page(browser: Browser, live_server: Any) -> Iterator[Open]:
+def quiet(live_server: Any) -> Iterator[Callable[[], None]]:
+    """Waits till the live site answers nothing any more: the database is emptied under it next."""
+    running: list[object] = []
+    changed = threading.Condition()
+
+    def begin(**kwargs: Any) -> None:
+        with changed:
+            running.append(object())
+
+    def end(**kwargs: Any) -> None:
+        with changed:
+            running.pop()
+            changed.notify_all()
+
+    def wait() -> None:
+        with changed:
+            assert changed.wait_for(lambda: not running, timeout=20), "a request never ended"
+
+    request_started.connect(begin)
+    request_finished.connect(end)
+    yield wait
+    request_started.disconnect(begin)
+    request_finished.disconnect(end)
+
+
+@pytest.fixture
+def open_page(browser: Browser, live_server: Any, quiet: Callable[[], None]) -> Iterator[Open]:
     """``open_page("/", **context)``: a page of its own context; at the end its console must be clean."""
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
@@ -84,7 +112,10 @@ def open_page(browser: Browser, live_server: Any) -> Iterator[Open]:
 
     yield open_
     for context in contexts:
+        for page in context.pages:
+            page.wait_for_load_state("networkidle")
         context.close()
+    quiet()
     expected = "the server responded with a status of 4"  # a refusal that a test asked for
     assert [said for said in complaints if expected not in said] == []
 
