@@ -19,7 +19,8 @@ from django.conf import settings
 from numpy.typing import NDArray
 
 from catalog.errors import LookalikeError, gettext_noop
-from search.indexes import ExactIndex, Index, auto_factory, build_index, default_params, set_threads
+from search.indexes import Index, auto_factory, build_index, default_params, set_threads
+from search.indexes.recall import ann_recall
 from search.indexes.saved import EMBEDDINGS, IDS, INDEX, ORIGINALS, Manifest, describe
 from search.models import IndexBuild
 from search.side import embeddings_of, newest_embedding, stream
@@ -29,7 +30,6 @@ Progress = Callable[[str, int, int], None]
 
 SEED = 20
 QUERIES = 200  # held out of the training sample to measure ann_recall@10
-K = 10
 CHUNK = 4096  # rows added at once
 # FAISS's k-means uses up to 256 points a centroid and warns below 39.
 POINTS_PER_CELL, SAMPLE_AT_LEAST, SAMPLE_MAX_BYTES = 64, 50_000, 1024**3
@@ -131,7 +131,7 @@ class _Build:
                 index.add(rows.ids[block], rows.vectors(block))
                 report(min(start + CHUNK, len(rows.ids)))
         with self.stages("measuring", len(held_out)) as report:
-            recall = ann_recall(index, rows, held_out, report)
+            recall = ann_recall(index, rows.ids, rows.vectors, held_out, report)
         self._write(index, rows, factory, params, recall)
 
     def _read(self) -> Rows:
@@ -205,40 +205,6 @@ class _Build:
         build.save(
             update_fields=["factory", "fingerprint", "watermark", "count", "ann_recall", "size_bytes", "timings"]
         )
-
-
-def ann_recall(index: Index, rows: Rows, held_out: Ids, report: Callable[[int], None], k: int = K) -> float:
-    """Share of the exact first ``k`` that the index finds, each query itself left out. 1.0 for a single row.
-
-    What is compared are the index's own scores, before the fine tier.
-    """
-    k = min(k, len(rows.ids) - 1)
-    if k < 1:
-        return 1.0
-    found = 0
-    for start in range(0, len(held_out), 50):
-        block = held_out[start : start + 50]
-        exact = _exact(rows, block, k + 1)
-        _, near = index.search(rows.vectors(block), k + 1)
-        for own, truth, answer in zip(rows.ids[block], exact, near, strict=True):
-            found += len(set(truth[truth != own][:k]) & set(answer[answer != own][:k]))
-        report(start + len(block))
-    return found / (k * len(held_out))
-
-
-def _exact(rows: Rows, queries: Ids, k: int) -> Ids:
-    """(len(queries), k) exact nearest ids, block by block: the whole never lies in memory."""
-    x = rows.vectors(queries)
-    scores, ids = np.empty((len(x), 0), np.float32), np.empty((len(x), 0), np.int64)
-    for start in range(0, len(rows.ids), CHUNK * 4):
-        block = slice(start, start + CHUNK * 4)
-        part = ExactIndex(x.shape[1])
-        part.add(rows.ids[block], rows.vectors(block))
-        part_scores, part_ids = part.search(x, k)
-        scores, ids = np.hstack([scores, part_scores]), np.hstack([ids, part_ids])
-        order = np.lexsort((ids, -scores), axis=-1)[:, :k]
-        scores, ids = np.take_along_axis(scores, order, 1), np.take_along_axis(ids, order, 1)
-    return ids
 
 
 def publish(folder: Path, final: Path) -> None:
