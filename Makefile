@@ -22,7 +22,7 @@ help: ## this list
 demo: venv translations ## the whole site with a sample shop, on http://127.0.0.1:8000/ (PORT=8001: elsewhere)
 	@$(BIN)/python manage.py demo --port $(PORT) $(ARGS)
 
-test: venv-test translations ## all tests: on SQLite, then those that touch the database on a real Postgres
+test: check ## make check, then all tests on SQLite, then those that touch the database on a real Postgres
 	@export DATA_DIR=$$(mktemp -d) DATABASE_URL= REDIS_URL=; trap 'rm -rf "$$DATA_DIR"' EXIT; \
 	$(BIN)/python -m pytest $(ARGS); \
 	echo "Once more on Postgres: the tests that touch the database."; \

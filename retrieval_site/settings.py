@@ -182,7 +182,7 @@ WHITENOISE_USE_FINDERS = True  # serves straight from static/ where collectstati
 warnings.filterwarnings("ignore", message="No directory at", category=UserWarning)
 WHITENOISE_KEEP_ONLY_HASHED_FILES = False
 
-LOGIN_URL = "admin:login"
+LOGIN_URL = "web:login"
 LOGIN_REDIRECT_URL = "/"
 
 # --- REST API ---------------------------------------------------------------------------------------
