@@ -33,6 +33,7 @@ __all__ = [
     "build_run",
     "builds_prune",
     "index_for",
+    "index_make_default",
 ]
 
 logger = logging.getLogger(__name__)
@@ -74,6 +75,15 @@ def index_for(collection: Collection) -> SearchIndex:
     except IntegrityError:
         logger.info("the index of %s was made by someone else at the same time", collection)
     return indexes.order_by("-is_default", "id").get()
+
+
+def index_make_default(index: SearchIndex) -> None:
+    """Search the collection with this index from now on."""
+    with transaction.atomic():
+        others = SearchIndex.objects.filter(collection=index.collection_id).exclude(pk=index.pk)
+        others.filter(is_default=True).update(is_default=False)
+        index.is_default = True
+        index.save(update_fields=["is_default"])
 
 
 def build_create(

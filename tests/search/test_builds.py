@@ -31,7 +31,7 @@ from search.builds import (
 from search.indexes import BrokenIndex
 from search.indexes.saved import EMBEDDINGS, IDS, INDEX, MANIFEST, ORIGINALS, SavedBuild, sha256
 from search.models import Embedding, FeatureModel, IndexBuild, SearchIndex
-from tests.factories import CollectionFactory
+from tests.factories import CollectionFactory, FeatureModelFactory
 from tests.search.gallery import DIM, FINGERPRINT, add_pictures, feature_model, make_index
 from tests.search.indexes.descriptors import clustered
 from tests.search.processes import finished, start
@@ -316,13 +316,25 @@ def test_the_command_builds_and_tells(capsys: pytest.CaptureFixture[str]) -> Non
     assert "not activated" in capsys.readouterr().out
 
 
+def test_the_command_makes_an_index_for_a_feature_model_and_the_default() -> None:
+    index = make_index(30)
+    call_command("build_index", index.collection.slug, "--index", "second", "--default",
+                 "--feature-model", index.feature_model.name)  # fmt: skip
+    second = index_for(index.collection)
+    assert (second.name, second.feature_model) == ("second", index.feature_model)
+    assert second.active_build is not None
+    assert SearchIndex.objects.filter(collection=index.collection, is_default=True).count() == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [(["nowhere"], "There is no collection"), (["{slug}", "--index", "no"], "It has: main"),
-     (["{slug}", "--factory", "nonsense"], "nonsense")],
+     (["{slug}", "--factory", "nonsense"], "nonsense"), (["{slug}", "--feature-model", "no"], "no feature model"),
+     (["{slug}", "--feature-model", "other", "--index", "main"], "another --index")],
 )  # fmt: skip
 def test_the_command_names_what_is_wrong(arguments: list[str], said: str) -> None:
     slug = make_index(5).collection.slug
+    FeatureModelFactory(name="other")
     with pytest.raises(CommandError, match=said):
         call_command("build_index", *(argument.format(slug=slug) for argument in arguments))
 

@@ -11,8 +11,8 @@ from tqdm import tqdm
 from catalog.errors import LookalikeError
 from catalog.jobs import JobState
 from catalog.models import Collection
-from search.builds import build_create, build_run, index_for
-from search.models import IndexBuild, SearchIndex
+from search.builds import build_create, build_run, index_for, index_make_default
+from search.models import FeatureModel, IndexBuild, SearchIndex
 
 
 class Command(BaseCommand):
@@ -21,11 +21,15 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("collection", help="slug or name of the collection")
         parser.add_argument("--index", help="name of the index; the collection's default otherwise")
+        parser.add_argument(
+            "--feature-model", help="make the index with this feature model if there is none; named like it by default"
+        )
+        parser.add_argument("--default", action="store_true", help="let it be the one the collection is searched with")
         parser.add_argument("--factory", help="FAISS factory string for this build, such as IVF512,SQ8")
         parser.add_argument("--no-activate", action="store_true", help="build only; serve what was served")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        index = index_named(options["collection"], options["index"])
+        index = _chosen(options["collection"], options["index"], options["feature_model"])
         try:
             build = build_create(index, activate=not options["no_activate"], factory=options["factory"])
         except LookalikeError as error:
@@ -33,6 +37,8 @@ class Command(BaseCommand):
         build = self._run(build)
         if build.state != JobState.DONE:
             raise CommandError(build.error or f"The build is {build.state}.")
+        if options["default"]:
+            index_make_default(index)
         self.stdout.write(_summary(build))
 
     def _run(self, build: IndexBuild) -> IndexBuild:
@@ -50,12 +56,36 @@ class Command(BaseCommand):
             return build_run(build.pk, show)
 
 
-def index_named(collection: str, name: str | None) -> SearchIndex:
-    """The index a command names. Raises CommandError with the choices."""
+def _chosen(collection: str, name: str | None, feature_model: str | None) -> SearchIndex:
+    """The index named; made, where a feature model is named too and the collection has no such index."""
+    if feature_model is None:
+        return index_named(collection, name)
+    model = FeatureModel.objects.filter(name=feature_model).first()
+    if model is None:
+        names = ", ".join(FeatureModel.objects.values_list("name", flat=True)) or "none"
+        raise CommandError(f"There is no feature model '{feature_model}'. There are: {names}.")
+    index, created = SearchIndex.objects.get_or_create(
+        collection=collection_named(collection),
+        name=name or model.name,
+        defaults={"feature_model": model, "is_default": False},
+    )
+    if not created and index.feature_model_id != model.pk:
+        raise CommandError(f"The index {index} has the feature model {index.feature_model}. Give it another --index.")
+    return index
+
+
+def collection_named(collection: str) -> Collection:
+    """By slug, else by name. Raises CommandError with the choices."""
     found = Collection.objects.filter(slug=collection).first() or Collection.objects.filter(name=collection).first()
     if found is None:
         slugs = ", ".join(Collection.objects.values_list("slug", flat=True)) or "none"
         raise CommandError(f"There is no collection '{collection}'. There are: {slugs}.")
+    return found
+
+
+def index_named(collection: str, name: str | None) -> SearchIndex:
+    """The index a command names. Raises CommandError with the choices."""
+    found = collection_named(collection)
     if name is None:
         return index_for(found)
     indexes = SearchIndex.objects.filter(collection=found).select_related("feature_model", "active_build")
