@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-QUERY = ROOT / "sample_catalog" / "query" / "mug-1-q1.jpg"
-SKU = "MUG-1"
+QUERY = ROOT / "sample_catalog" / "query" / "csh-3-q1.jpg"
+SKU = "CSH-3"
 START_TIMEOUT_S = 240
 STOP_TIMEOUT_S = 40
 
