@@ -22,7 +22,7 @@ from search.extraction.errors import WeightsChanged
 from search.extraction.extractor import Extractor, build_extractor
 from search.extraction.spec import Runtime
 from search.models import Embedding, FeatureModel, UploadedQuery
-from search.types import Descriptors
+from search.vectors import from_bytes
 
 log = logging.getLogger(__name__)
 
@@ -39,16 +39,6 @@ _building: dict[tuple[int, str], Lock] = {}
 
 def picture_limits() -> Limits:
     return Limits(max_bytes=settings.IMAGE_MAX_BYTES, max_pixels=settings.IMAGE_MAX_PIXELS)
-
-
-def to_bytes(x: Descriptors) -> list[bytes]:
-    """(n, dim) -> n rows of little-endian float16."""
-    return [row.tobytes() for row in np.ascontiguousarray(x, dtype="<f2")]
-
-
-def from_bytes(data: bytes | memoryview, dim: int) -> NDArray[np.float32]:
-    """What ``to_bytes`` made of one descriptor -> float32 (dim,)."""
-    return np.frombuffer(data, dtype="<f2", count=dim).astype(np.float32)
 
 
 def extractor_for(feature_model: FeatureModel) -> Extractor:

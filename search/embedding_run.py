@@ -23,6 +23,7 @@ from search.extraction.extractor import Extractor
 from search.extraction.preprocess import Pixels
 from search.locks import try_lock
 from search.models import Embedding, FeatureModel
+from search.vectors import to_bytes
 
 log = logging.getLogger(__name__)
 
@@ -123,8 +124,6 @@ class EmbeddingRun:
         good = [item for item in batch if item.pixels is not None]
         rows = [self._row(item.image_id, error=item.error) for item in batch if item.pixels is None]
         if good:
-            from search.embedding import to_bytes
-
             vectors = self.extractor.describe(np.stack([item.pixels for item in good if item.pixels is not None]))
             for item, vector, data in zip(good, vectors, to_bytes(vectors), strict=True):
                 row = (

@@ -15,7 +15,7 @@ from django.db.models import Exists, OuterRef
 from catalog.images import PictureError
 from catalog.models import Image, Query
 from search.deep_ranking import ExactTop, collapsed, deep_ranking, ruled
-from search.embedding import descriptor_of, embed_pending, from_bytes
+from search.embedding import descriptor_of, embed_pending
 from search.evaluation import Ranking, Truth, parse_metrics, protocol_named
 from search.evaluation.evaluate import judge, score
 from search.evaluation.metrics import average_precision
@@ -26,6 +26,7 @@ from search.ranking import Facts
 from search.serving import Live
 from search.side import embeddings_of, stream
 from search.types import Descriptors, Ids, Scores
+from search.vectors import from_bytes
 
 Progress = Callable[[int, int], None]
 

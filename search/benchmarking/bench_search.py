@@ -17,11 +17,12 @@ from catalog.models import Collection, Image, Product
 from search.benchmarking import Job, Report
 from search.benchmarking.rows import collection_of
 from search.builds import build_create, build_run, index_for
-from search.embedding import embed_pending, extractor_for, from_bytes, to_bytes
+from search.embedding import embed_pending, extractor_for
 from search.extraction.pooling import l2_normalise
 from search.models import Embedding, FeatureModel
 from search.services import search_by_picture
 from search.types import Descriptors
+from search.vectors import from_bytes, to_bytes
 
 WARM_UP = 20
 K = 20

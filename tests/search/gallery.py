@@ -7,9 +7,9 @@ from decimal import Decimal
 from django.db import connection
 
 from catalog.models import Collection, Image, Product
-from search.embedding import to_bytes
 from search.models import Embedding, FeatureModel, SearchIndex
 from search.types import Descriptors
+from search.vectors import to_bytes
 from tests.factories import CollectionFactory
 from tests.search.indexes.descriptors import clustered
 

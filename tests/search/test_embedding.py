@@ -21,13 +21,12 @@ from search.embedding import (
     extractor_for,
     feature_model_default,
     feature_model_prepare,
-    from_bytes,
-    to_bytes,
 )
 from search.extraction.errors import UnknownBackbone, WeightsChanged, WeightsMissing
 from search.extraction.extractor import Extractor
 from search.locks import try_lock
 from search.models import Embedding, FeatureModel
+from search.vectors import from_bytes, to_bytes
 from tests import factories
 
 pytestmark = pytest.mark.django_db
