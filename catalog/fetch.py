@@ -6,6 +6,7 @@ the name resolves to a moment later does not matter. Redirects are followed by h
 
 from __future__ import annotations
 
+import http.client
 import queue
 import socket
 import threading
@@ -90,8 +91,15 @@ def fetch(url: str, *, max_bytes: int, timeout_s: float, allow_private: bool = F
         body, location = _get(target, addresses, deadline, max_bytes)
         if location is None:
             return body
-        url = urljoin(url, location)
+        url = _joined(url, location)
     raise TooManyRedirects
+
+
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise BadUrl from error
 
 
 @dataclass(frozen=True)
@@ -200,7 +208,7 @@ def _get(target: _Target, addresses: list[str], deadline: _Deadline, max_bytes: 
             if response.status != 200:
                 raise BadAnswer(status=response.status)
             return _body(response, deadline, max_bytes), None
-        except (OSError, urllib3.exceptions.HTTPError, ValueError) as error:
+        except (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError, ValueError) as error:
             deadline.left()  # it was our own cut: say so
             raise FetchError from error
         finally:

@@ -75,6 +75,19 @@ def chunked(handler: http.server.BaseHTTPRequestHandler) -> None:
     handler.wfile.write(b"0\r\n\r\n")
 
 
+def raw(answer: bytes) -> Any:
+    """Whatever a server may send instead of HTTP."""
+    return lambda handler: handler.wfile.write(answer)
+
+
+NO_HTTP = {
+    "/no-status": raw(b"HELLO\r\n\r\n"),
+    "/other-version": raw(b"HTTP/9.9 200 OK\r\n\r\n"),
+    "/long-header": raw(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 70_000 + b"\r\n\r\n"),
+    "/many-headers": raw(b"HTTP/1.1 200 OK\r\n" + b"X: a\r\n" * 300 + b"\r\n"),
+}
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     packed = gzip.compress(bytes(10_000_000))
@@ -98,6 +111,8 @@ def server() -> Iterator[str]:
         "/gzip": body(gzip.compress(DATA), Content_Encoding="gzip"),
         "/gzip-bomb": body(packed, Content_Encoding="gzip"),
         "/error": body(b"", 500),
+        "/to-nowhere": redirect("http://["),
+        **NO_HTTP,
     }
     with web_server(answers) as root:
         yield root
@@ -126,6 +141,15 @@ class TestAnswers:
         host = server.removeprefix("http://")
         assert get(server + "/told?a=1&b=%20c#fragment").decode() == f"/told?a=1&b=%20c {host}"
         assert get(server + "/猫.jpg").decode() == f"/%E7%8C%AB.jpg {host}"
+
+    @pytest.mark.parametrize("path", NO_HTTP)
+    def test_what_is_no_http_is_an_error_like_any(self, server: str, path: str) -> None:
+        with pytest.raises(fetching.FetchError):
+            get(server + path)
+
+    def test_a_redirect_to_no_address_at_all(self, server: str) -> None:
+        with pytest.raises(fetching.BadUrl):
+            get(server + "/to-nowhere")
 
     @pytest.mark.parametrize("path", ["/error", "/missing"])
     def test_status(self, server: str, path: str) -> None:
