@@ -10,16 +10,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import Self
+from typing import Self, TypeVar
 
-from django.db.models import F, Q, QuerySet, TextField, Value
+from django.db.models import F, Model, Q, QuerySet, TextField, Value
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, StrIndex
 from django.db.models.lookups import GreaterThan
 from django.http import QueryDict
 
 from catalog.errors import LookalikeError, gettext_noop
-from catalog.models import Image
+
+Row = TypeVar("Row", bound=Model)
 
 ATTRIBUTE_PREFIX = "attr."
 MAX_PRICE = Decimal(10) ** 10  # what the column holds
@@ -76,36 +77,40 @@ class Filters:
             pairs += [(f"{ATTRIBUTE_PREFIX}{name}", value) for value in values]
         return pairs
 
-    def apply(self, images: QuerySet[Image]) -> QuerySet[Image]:
-        """Narrow pictures to those whose product passes. A picture without a product passes no filter."""
+    def apply(self, rows: QuerySet[Row], product: str = "product__") -> QuerySet[Row]:
+        """Narrow pictures to those whose product passes. A picture without a product passes no filter.
+
+        ``product``: the way from a row to its product's fields; empty where the rows are products.
+        """
         if self.categories:
-            images = images.filter(product__category__in=self.categories)
+            rows = rows.filter(**{f"{product}category__in": self.categories})
         if self.price_min is not None:
-            images = images.filter(product__price__gte=self.price_min)
+            rows = rows.filter(**{f"{product}price__gte": self.price_min})
         if self.price_max is not None:
-            images = images.filter(product__price__lte=self.price_max)
+            rows = rows.filter(**{f"{product}price__lte": self.price_max})
         if self.in_stock:
-            images = images.filter(product__stock__gt=0)
+            rows = rows.filter(**{f"{product}stock__gt": 0})
         for number, (name, values) in enumerate(sorted(self.attributes.items())):
-            images = _with_attribute(images, f"filter_{number}", name, values)
-        return images
+            rows = _with_attribute(rows, f"filter_{number}", KeyTextTransform(name, f"{product}attributes"), values)
+        return rows
 
 
-def _with_attribute(images: QuerySet[Image], alias: str, name: str, values: tuple[str, ...]) -> QuerySet[Image]:
-    """Pictures whose product's attribute ``name`` is one of ``values``, or is a list that holds one.
+def _with_attribute(
+    rows: QuerySet[Row], alias: str, attribute: KeyTextTransform, values: tuple[str, ...]
+) -> QuerySet[Row]:
+    """Rows whose ``attribute`` is one of ``values``, or is a list that holds one.
 
     Compared as text, so that 5, "5" and true match what an address says on SQLite and Postgres alike;
     the name travels as a parameter, so that ``__`` in it is never read as a lookup.
     """
-    text = Cast(KeyTextTransform(name, "product__attributes"), TextField())
     in_list = Q()
     for value in values:
         for element in {json.dumps(value), json.dumps(value, ensure_ascii=False)}:  # stored either way
             # Not __contains: that is LIKE, which tells no capitals from small letters on SQLite.
             in_list |= Q(GreaterThan(StrIndex(F(alias), Value(element)), 0))
-    return images.alias(**{alias: text}).filter(
-        Q(**{f"{alias}__in": values}) | (Q(**{f"{alias}__startswith": "["}) & in_list)
-    )
+    holds = Q(**{f"{alias}__in": values}) | (Q(**{f"{alias}__startswith": "["}) & in_list)
+    passing: QuerySet[Row] = rows.alias(**{alias: Cast(attribute, TextField())}).filter(holds)
+    return passing
 
 
 def _values(params: QueryDict, name: str) -> tuple[str, ...]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Prefetch, Q, QuerySet, TextField
-from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Cast
+from django.db.models import Prefetch, Q, QuerySet
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
@@ -170,24 +167,4 @@ def narrowed(products: QuerySet[Product], filters: Filters, search: str) -> Quer
     """The products that pass the same filters a search takes, and contain ``search``."""
     if search:
         products = products.filter(Q(sku__icontains=search) | Q(title__icontains=search) | Q(brand__icontains=search))
-    given: dict[str, Any] = {
-        "category__in": filters.categories or None,
-        "price__gte": filters.price_min,
-        "price__lte": filters.price_max,
-        "stock__gt": 0 if filters.in_stock else None,
-    }
-    products = products.filter(**{lookup: value for lookup, value in given.items() if value is not None})
-    for number, (name, values) in enumerate(filters.attributes.items()):
-        products = _with_attribute(products, f"attribute_{number}", name, values)
-    return products
-
-
-def _with_attribute(products: QuerySet[Product], alias: str, name: str, values: tuple[str, ...]) -> QuerySet[Product]:
-    """As ``search.filters`` does for pictures: the attribute is one of the values, or a list that holds one."""
-    holds = Q()
-    for value in values:
-        for element in {json.dumps(value), json.dumps(value, ensure_ascii=False)}:  # stored either way
-            holds |= Q(**{f"{alias}__contains": element})
-    text = Cast(KeyTextTransform(name, "attributes"), TextField())
-    listed = Q(**{f"{alias}__startswith": "["}) & holds
-    return products.alias(**{alias: text}).filter(Q(**{f"{alias}__in": values}) | listed)
+    return filters.apply(products, product="")

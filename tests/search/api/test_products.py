@@ -185,6 +185,7 @@ def shelf(collection: Collection) -> Collection:
         ("attr.rooms=hall", "012345"),
         ("attr.rooms=k%C3%BCche", "4"),
         ("attr.rooms=kitchen", ""),
+        ("attr.rooms=K%C3%BCche", ""),
         ("attr.dimmable=true", "5"),
     ],
 )
