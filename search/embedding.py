@@ -128,7 +128,9 @@ def side_for(extractor: Extractor, image: Image | UploadedQuery, box: Box | None
     """The short side to decode at, so that what is cut out keeps the pixels that the network wants."""
     if box is None:
         return extractor.min_side
-    cut = max(1, min(box[2], box[3]))
+    x, y, width, height = box  # of which only what lies in the picture is cut out
+    inside = min(x + width, image.width) - max(x, 0), min(y + height, image.height) - max(y, 0)
+    cut = max(1, min(inside))
     return -(-extractor.min_side * min(image.width, image.height) // cut)
 
 

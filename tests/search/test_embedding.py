@@ -21,6 +21,7 @@ from search.embedding import (
     extractor_for,
     feature_model_default,
     feature_model_prepare,
+    side_for,
 )
 from search.extraction.errors import UnknownBackbone, WeightsChanged, WeightsMissing
 from search.extraction.extractor import Extractor
@@ -225,6 +226,19 @@ def test_descriptor_of_a_stored_a_new_and_a_boxed_picture(collection: Collection
         cut = whole.convert("RGB").crop((100, 50, 300, 200))
     assert descriptor_of(image, model, box) @ extractor_for(model).extract([cut])[0] > 0.999
     assert descriptor_of(image, model, (0, 0, 400, 300)) @ extracted > 0.999
+
+
+def test_a_box_that_leaves_the_picture_is_decoded_as_large_as_what_is_left_of_it(
+    collection: Collection, model: FeatureModel
+) -> None:
+    image = store(collection, 1, factories.picture(1, (1600, 1200)), width=1600, height=1200)
+    extractor = extractor_for(model)
+    for box, clipped in [
+        ((0, 0, 100_000, 100_000), (0, 0, 1600, 1200)),
+        ((1400, 1000, 5000, 5000), (1400, 1000, 200, 200)),
+    ]:
+        assert side_for(extractor, image, box) == side_for(extractor, image, clipped)
+        assert descriptor_of(image, model, box).tolist() == descriptor_of(image, model, clipped).tolist()
 
 
 def test_a_model_whose_weights_were_exchanged_is_refused(model: FeatureModel, collection: Collection) -> None:
