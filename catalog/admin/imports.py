@@ -45,10 +45,9 @@ class ImportForm(ModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
-        upload, collection = cleaned.get("upload"), cleaned.get("collection")
-        if upload and collection:
+        if not self.errors:  # else a job would be made of a form that is shown again
             try:
-                self.job = import_create(collection, upload=upload, user=self.user)
+                self.job = import_create(**cleaned, user=self.user)
             except LookalikeError as error:
                 self.add_error("upload", error_text(error))
         return cleaned

@@ -216,6 +216,13 @@ class TestImports:
         report = b"".join(staff.get(address("importjob_report", job.pk)).streaming_content).decode()
         assert "broken.jpg" in report
 
+    def test_the_role_that_was_chosen_is_the_pictures(self, staff: Client) -> None:
+        fields = {"collection": factories.CollectionFactory().pk, "upload": upload("shop.zip", self.archive())}
+        staff.post(address("importjob_add"), {**fields, "role": "nonsense"})
+        assert not ImportJob.objects.exists()
+        staff.post(address("importjob_add"), {**fields, "role": "query", "upload": upload("q.zip", self.archive())})
+        assert ImportJob.objects.get().role == "query"
+
     @pytest.mark.parametrize(
         ("name", "data"), [("empty.zip", b"PK\x05\x06" + bytes(18)), ("notes.docx", b"x"), ("x.zip", b"no zip")]
     )
