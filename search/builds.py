@@ -132,8 +132,15 @@ def _run(build: IndexBuild, on_progress: Progress | None) -> None:
         build.finish(JobState.FAILED, "It was interrupted.")
         raise
     if build.state == JobState.DONE and build.activate_when_done:
-        build_activate(build)
+        _activate_at_once(build)
     builds_prune(build.index)
+
+
+def _activate_at_once(build: IndexBuild) -> None:
+    try:
+        build_activate(build)
+    except BuildNotReady as error:  # the index was changed meanwhile; the build stays, for when it is changed back
+        build.finish(JobState.DONE, str(error))
 
 
 def build_activate(build: IndexBuild) -> None:

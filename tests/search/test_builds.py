@@ -244,6 +244,23 @@ def test_a_build_need_not_be_activated_and_can_be_later() -> None:
     assert index.active_build == second
 
 
+def test_an_index_that_got_another_feature_model_meanwhile_does_not_serve_the_build(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    index, other = make_index(20), FeatureModelFactory(dim=DIM, fingerprint="e" * 64)
+
+    def change(*args: Any) -> None:
+        building.build_files(*args)
+        SearchIndex.objects.update(feature_model=other)
+
+    monkeypatch.setattr(builds, "build_files", change)
+    build = build_run(build_create(index).pk)
+    build.refresh_from_db()
+    index.refresh_from_db()
+    assert (build.state, index.active_build) == (JobState.DONE, None)
+    assert "another feature model" in build.error
+
+
 def test_rolling_back_goes_to_the_newest_usable_build_before() -> None:
     index = make_index(20)
     first, second, third = (built(index) for _ in range(3))
