@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models.functions import Length
 
 from catalog.models import Image
 from search.indexes import BrokenIndex
@@ -69,8 +70,8 @@ def unfit_ids(index: SearchIndex) -> list[int]:
     bytes_each = 2 * index.feature_model.dim
     if not bytes_each:
         return []
-    rows = embeddings_of(index).order_by("id").values_list("id", "vector")
-    return [id_ for id_, vector in rows.iterator(chunk_size=500) if len(vector or b"") != bytes_each]
+    rows = embeddings_of(index).annotate(length=Length("vector")).exclude(length=bytes_each)
+    return list(rows.order_by("id").values_list("id", flat=True))
 
 
 def _embedding_ids(index: SearchIndex) -> Ids:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from catalog.jobs import UNFINISHED, JobState
+from catalog.jobs import UNFINISHED, Job, JobState
 from catalog.models import Collection, ImportJob
 from search.builds import BuildAlreadyRunning, build_create, index_for
 from search.consistency import consistency_of, pending_images, unfit_ids
@@ -42,30 +43,27 @@ class Work:
 def unfinished() -> Work:
     """Jobs and embeddings whose worker or message was lost; each job is taken note of for a minute."""
     return Work(
-        imports=_requeued(ImportJob.objects.all()),
-        builds=_requeued(IndexBuild.objects.exclude(index__in=_being_built())),
-        evaluations=_requeued(EvaluationRun.objects.all()),
+        imports=_requeued(ImportJob),
+        builds=_requeued(IndexBuild, lambda build: f"build-{build.index_id}"),
+        evaluations=_requeued(EvaluationRun, lambda run: f"evaluation-{run.pk}"),
         embeddings=_unembedded(),
     )
 
 
-def _requeued(jobs: Any) -> list[int]:
-    """Stale jobs, queued again. Their sign of life is renewed, or each minute would add another message."""
-    stale = list(jobs.stale().values_list("pk", flat=True))
-    jobs.model.objects.filter(pk__in=stale, state__in=UNFINISHED).update(
-        state=JobState.QUEUED, heartbeat=timezone.now()
-    )
-    return stale
+def _requeued(model: type[Job], lock: Callable[[Any], str] | None = None) -> list[int]:
+    """Stale jobs, queued again. Their sign of life is renewed, or each minute would add another message.
+
+    ``lock``: what whoever works on a job holds. Training and ranking can be silent for longer than a minute.
+    """
+    dead = [job.pk for job in model.objects.stale() if lock is None or _is_free(lock(job))]
+    # Asked again by the update itself: one of them may have shown life since.
+    model.objects.filter(pk__in=dead).stale().update(state=JobState.QUEUED, heartbeat=timezone.now())
+    return dead
 
 
-def _being_built() -> list[int]:
-    """Indexes whose stale build is alive: training can be silent for longer than a minute."""
-    alive = []
-    for index_id in IndexBuild.objects.stale().values_list("index_id", flat=True):
-        with try_lock(f"build-{index_id}") as free:
-            if not free:
-                alive.append(index_id)
-    return alive
+def _is_free(lock: str) -> bool:
+    with try_lock(lock) as free:
+        return free
 
 
 def _unembedded() -> list[tuple[int, int]]:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from catalog.jobs import JobState
@@ -221,6 +223,34 @@ def test_the_check_counts_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None
     found = consistency_of(fresh(index))
     assert found.is_sound
     assert (found.embedded, found.failed, found.in_build, found.added, found.gone) == (41, 1, 40, 3, 2)
+
+
+def test_an_evaluation_that_is_silent_but_alive_is_left_alone(sent: list[Any]) -> None:
+    """Ranking a large gallery can be silent for longer than a minute."""
+    run = EvaluationRunFactory(state=JobState.RUNNING, heartbeat=timezone.now() - LONG_AGO)
+    with try_lock(f"evaluation-{run.pk}"):
+        tasks.jobs_resume()
+    run.refresh_from_db()
+    assert (run.state, sent) == (JobState.RUNNING, [])
+    tasks.jobs_resume()
+    assert sent == [("evaluation_run", (run.pk,))]
+
+
+def test_a_job_that_shows_life_at_that_moment_is_left_alone() -> None:
+    ImportJobFactory(state=JobState.RUNNING, heartbeat=timezone.now() - LONG_AGO)
+    with CaptureQueriesContext(connection) as asked:
+        maintenance.unfinished()
+    update = next(query["sql"] for query in asked if query["sql"].startswith("UPDATE"))
+    assert "heartbeat" in update.partition(" WHERE ")[2]
+
+
+def test_looking_for_unfit_embeddings_reads_their_length_alone() -> None:
+    index = make_index(5)
+    with CaptureQueriesContext(connection) as asked:
+        assert consistency.unfit_ids(fresh(index)) == []
+    chosen, _, conditions = asked[-1]["sql"].upper().partition(" FROM ")
+    assert "VECTOR" not in chosen
+    assert "LENGTH(" in conditions
 
 
 def test_the_check_finds_and_repairs_what_differs(sent: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
