@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 
@@ -25,13 +26,18 @@ def visible_collection(request: HttpRequest, slug: str) -> Collection:
     return collection
 
 
+def foot() -> dict[str, int]:
+    """What the foot of every page says."""
+    return {"retention_days": settings.QUERY_RETENTION_DAYS}
+
+
 def page(
     request: HttpRequest, template: str, context: Mapping[str, Any] | None = None, status: int = 200
 ) -> HttpResponse:
     """Render a page of the site with what its frame needs."""
     menu = list(services.collections_for(request.user)[: MENU_LENGTH + 1])
-    frame = {"menu": menu[:MENU_LENGTH], "menu_goes_on": len(menu) > MENU_LENGTH}
-    response = render(request, template, {**frame, **(context or {})}, status=status)
+    listed = {"menu": menu[:MENU_LENGTH], "menu_goes_on": len(menu) > MENU_LENGTH}
+    response = render(request, template, {**listed, **foot(), **(context or {})}, status=status)
     response["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     response["Cache-Control"] = "private, no-cache"  # 'back' shows the page; a reload asks again
     return response

@@ -16,7 +16,7 @@ from catalog.models import Collection, Image, ImageRole
 from search import services
 from search.web.asked import Asked, asked_of, subject_of
 from search.web.cards import Card, card, cards, facts, picture_url, price, shop_url, stocked
-from search.web.context import page, visible_collection
+from search.web.context import foot, page, visible_collection
 from search.web.forms import QueryForm, body_check, too_large
 from search.web.refusals import say
 from search.web.results import run, search_context
@@ -170,6 +170,9 @@ class Login(auth_views.LoginView):
 
     template_name = "web/login.html"
     redirect_authenticated_user = True
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(**kwargs, **foot())
 
 
 class Logout(auth_views.LogoutView):

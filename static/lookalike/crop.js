@@ -9,6 +9,7 @@ export function startStage(stage) {
   let grip = null; // what is being dragged: its way, its start, the box at the start
   let frame = stage.querySelector(".crop");
 
+  enlarging(stage.closest(".asked"));
   stage.classList.add("live");
   stage.tabIndex = 0;
   stage.setAttribute("role", "application");
@@ -125,4 +126,15 @@ export function startStage(stage) {
       draw();
     },
   };
+}
+
+// Where the picture is shown small, a tap on it or the button makes it large enough to draw on.
+function enlarging(asked) {
+  const button = asked?.querySelector("[data-enlarge]");
+  if (!button) return;
+  asked.addEventListener("click", (event) => {
+    const pressed = button.contains(event.target);
+    if (!pressed && (asked.classList.contains("large") || event.target.closest("a"))) return;
+    button.setAttribute("aria-expanded", String(asked.classList.toggle("large")));
+  });
 }

@@ -97,7 +97,7 @@ def test_a_tap_is_no_box(open_page: Open, here: str) -> None:
 
 def test_a_box_by_finger(open_page: Open, here: str) -> None:
     page = open_page(here, **PHONE)
-    page.locator("[data-stage]").scroll_into_view_if_needed()
+    page.locator("[data-enlarge]").tap()
     area = page.locator("[data-stage]").bounding_box()
     assert area
     touch = page.context.new_cdp_session(page)
@@ -108,6 +108,23 @@ def test_a_box_by_finger(open_page: Open, here: str) -> None:
     touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     page.wait_for_url("**box=*")
     assert box_of(page) == pytest.approx([48, 36, 144, 108], abs=3)
+
+
+def test_look_alikes_are_in_sight_at_once_on_a_phone(open_page: Open, here: str) -> None:
+    page = open_page(here, **PHONE)
+    area = page.locator(".hit").first.bounding_box()
+    stage = page.locator("[data-stage]").bounding_box()
+    assert area
+    assert stage
+    assert area["y"] + area["height"] / 2 < page.evaluate("innerHeight")
+    page.touchscreen.tap(stage["x"] + stage["width"] / 2, stage["y"] + stage["height"] / 2)
+    expect(page.locator("[data-enlarge]")).to_have_attribute("aria-expanded", "true")
+    large = page.locator("[data-stage]").bounding_box()
+    assert large
+    assert large["height"] > 1.5 * stage["height"]
+    assert "box=" not in page.url
+    page.locator("[data-enlarge]").tap()
+    expect(page.locator("[data-enlarge]")).to_have_attribute("aria-expanded", "false")
 
 
 def test_a_box_by_keyboard(open_page: Open, here: str) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import http.server
+import io
 import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
@@ -24,6 +26,13 @@ from tests.search.web.conftest import Page
 pytestmark = pytest.mark.django_db
 HERE = "/c/tableware/query/"
 JSON = {"accept": "application/json"}
+
+
+def _wide() -> bytes:
+    """Three million pixels in a few bytes."""
+    made = io.BytesIO()
+    PIL.Image.new("1", (3000, 1000)).save(made, "PNG")
+    return made.getvalue()
 
 
 @pytest.fixture
@@ -100,6 +109,31 @@ def test_too_many_bytes_are_refused(
     answer = client.post(HERE, {"file": upload()})
     assert answer.status_code == 413
     assert "more than 1000 bytes" in Page(answer).alert()
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "data", "said"),
+    [
+        ("IMAGE_MAX_BYTES", 3 * 1024 * 1024 // 2, b"x" * 1_600_000, "more than 1.5 MB. Send a smaller copy."),
+        ("IMAGE_MAX_PIXELS", 1000, factories.picture(1), "more than 1000 pixels. Send a smaller copy."),
+        ("IMAGE_MAX_PIXELS", 2_000_000, _wide(), "3 megapixels, more than 2 megapixels. Send a smaller copy."),
+    ],
+)
+def test_limits_are_said_in_units_that_people_read(
+    client: Client,
+    shop: Collection,
+    upload: Callable[..., Any],
+    settings: Any,
+    *,
+    limit: str,
+    value: int,
+    data: bytes,
+    said: str,
+) -> None:
+    setattr(settings, limit, value)
+    alert = Page(client.post(HERE, {"file": upload(data)})).alert()
+    assert said in alert
+    assert "IMAGE_MAX" not in alert
 
 
 @pytest.mark.parametrize("headers", [{}, JSON])

@@ -138,8 +138,8 @@ def test_a_filter_that_cannot_be_is_said_and_kept(client: Client, here: str, bad
 @pytest.mark.parametrize(
     ("language", "said"),
     [
-        ("en", "The filter Price from cannot be 'abc'. Write a number such as 12.50."),
-        ("zh-hans", "筛选条件“最低价格”不能是 'abc'。请填写数字，例如 12.50。"),
+        ("en", "“Price from” cannot be 'abc'. Write a number such as 12.50."),
+        ("zh-hans", "“最低价格”不能是 'abc'。请填写数字，例如 12.50。"),
     ],
 )
 def test_a_refusal_speaks_of_fields_as_the_page_does(client: Client, here: str, language: str, said: str) -> None:
