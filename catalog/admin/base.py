@@ -99,6 +99,7 @@ class SiteAdmin(ModelAdmin):
     """
 
     object_actions: Any = ()
+    fixed: ClassVar[Any] = ()  # fields that stay as they were when the row was made
     list_display: Any = ("__str__",)
     list_filter: ClassVar[Any] = ()
     list_select_related: ClassVar[Any] = False
@@ -115,6 +116,13 @@ class SiteAdmin(ModelAdmin):
 
     def hidden_actions(self, request: HttpRequest, row: Any) -> Iterable[str]:
         return ()
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form: Any = super().get_form(request, obj, change, **kwargs)
+        for name in self.fixed if obj else ():
+            if name in form.base_fields:  # disabled, not read-only: what is unique with it is still checked
+                form.base_fields[name].disabled = True
+        return form
 
     def tools(self, request: HttpRequest, row: Any) -> Iterable[tuple[object, str]]:
         """Links beside the buttons: (text, address)."""

@@ -31,6 +31,7 @@ def bump_versions(benchmark_ids: Iterable[int]) -> None:
 
 
 class BenchmarkAdmin(SiteAdmin):
+    fixed = ("collection",)  # its queries would stay behind
     list_display = ("name", "collection", "relevance", "queries_total", "labels_total", "version")
     list_filter = (collection_filter(), "relevance")
     list_select_related = ("collection",)

@@ -92,6 +92,7 @@ class ProductForm(ModelForm):
 @admin.register(Product)
 class ProductAdmin(SiteAdmin):
     form = ProductForm
+    fixed = ("collection",)  # its pictures would stay behind
     list_display = ("picture", "sku", "title_shown", "collection", "category", "price_shown", "stock", "picture_count")
     list_display_links = ("sku",)
     list_filter = (collection_filter(), StockFilter, CategoryFilter)

@@ -96,6 +96,7 @@ class IndexStates(SiteAdmin):
 @admin.register(SearchIndex)
 class SearchIndexAdmin(IndexStates):
     form = SearchIndexForm
+    fixed = ("collection",)  # its builds would stay behind
     list_display = (
         "__str__",
         "feature_model",
@@ -125,7 +126,7 @@ class SearchIndexAdmin(IndexStates):
             others = SearchIndex.objects.filter(collection=obj.collection, is_default=True).exclude(pk=obj.pk)
             others.update(is_default=False)
         super().save_model(request, obj, form, change)
-        if change and {"feature_model", "factory", "collection"} & set(form.changed_data):
+        if change and {"feature_model", "factory"} & set(form.changed_data):
             text = gettext("The active build stays as it was made. Build the index for this change to take effect.")
             self.message_user(request, text, messages.WARNING)
 

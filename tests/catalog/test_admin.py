@@ -192,6 +192,28 @@ class TestProducts:
         assert not default_storage.exists(image.file.name)
 
 
+@pytest.mark.parametrize("kind", ["product", "benchmark"])
+def test_a_row_does_not_leave_its_collection(staff: Client, kind: str) -> None:
+    """What hangs on it, pictures and queries, would stay behind."""
+    row = factories.ImageFactory(product=factories.ProductFactory()).product
+    fields: dict[str, Any] = {"sku": "again", "attributes": "{}", "images-TOTAL_FORMS": 0, "images-INITIAL_FORMS": 0}
+    if kind == "benchmark":
+        row, fields = factories.QueryFactory().benchmark, {"name": "again", "relevance": "labels"}
+    home, fields["collection"] = row.collection, factories.CollectionFactory().pk
+    assert staff.post(address(f"{kind}_change", row.pk), fields).status_code == 302
+    row.refresh_from_db()
+    assert row.collection == home
+    assert "again" in (getattr(row, "sku", ""), getattr(row, "name", ""))
+
+
+def test_an_sku_that_is_taken_is_a_form_error(staff: Client) -> None:
+    product = factories.ProductFactory()
+    taken = factories.ProductFactory(collection=product.collection)
+    fields = {"sku": taken.sku, "attributes": "{}", "images-TOTAL_FORMS": 0, "images-INITIAL_FORMS": 0}
+    response = staff.post(address("product_change", product.pk), {"collection": product.collection_id, **fields})
+    assert "errorlist" in errors_of(response)
+
+
 class TestImports:
     def archive(self) -> bytes:
         buffer = io.BytesIO()
