@@ -113,13 +113,13 @@ def files_sweep(older_than: timedelta = SWEEP_AFTER) -> int:
     before = timezone.now() - older_than
     removed = 0
     for top in (IMAGES, THUMBNAILS):
-        for folder in _listing(top)[0]:
-            names = [f"{top}/{folder}/{name}" for name in _listing(f"{top}/{folder}")[1]]
+        for folder in listing(top)[0]:
+            names = [f"{top}/{folder}/{name}" for name in listing(f"{top}/{folder}")[1]]
             named = _named_pictures(f"{top}/{folder}/", top)
-            removed += files_remove(name for name in names if name not in named and _is_older(name, before))
+            removed += files_remove(name for name in names if name not in named and is_older(name, before))
     named = {name for pair in ImportJob.objects.values_list("upload", "report") for name in pair}
-    for name in _listing(IMPORTS)[1]:
-        if f"{IMPORTS}/{name}" not in named and _is_older(f"{IMPORTS}/{name}", before):
+    for name in listing(IMPORTS)[1]:
+        if f"{IMPORTS}/{name}" not in named and is_older(f"{IMPORTS}/{name}", before):
             default_storage.delete(f"{IMPORTS}/{name}")
             removed += 1
     return removed
@@ -131,14 +131,16 @@ def _named_pictures(prefix: str, top: str) -> set[str]:
     return set(Image.objects.filter(sha256__startswith=sha).values_list(field, flat=True))
 
 
-def _listing(folder: str) -> tuple[list[str], list[str]]:
+def listing(folder: str) -> tuple[list[str], list[str]]:
+    """Names of a folder's folders and files; none where there is no such folder."""
     try:
         return default_storage.listdir(folder)
     except FileNotFoundError:
         return [], []
 
 
-def _is_older(name: str, before: datetime) -> bool:
+def is_older(name: str, before: datetime) -> bool:
+    """Whether a file was last written before that; false if it is gone."""
     try:
         return default_storage.get_modified_time(name) < before
     except FileNotFoundError:

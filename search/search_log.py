@@ -9,19 +9,28 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from datetime import timedelta
 
 from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
 
 from search.models import SearchLog
 
 logger = logging.getLogger(__name__)
 
 WRITE_AFTER_S = 1.0
+KEEP = timedelta(days=90)
 MOST_LINES = 1000  # waiting in one process; more are dropped
 
 _lock = threading.Lock()
 _lines: list[SearchLog] = []
 _timer: threading.Timer | None = None
+
+
+def log_purge() -> int:
+    """Delete lines older than KEEP. Returns how many."""
+    deleted, _ = SearchLog.objects.filter(created__lt=timezone.now() - KEEP).delete()
+    return deleted
 
 
 def log_search(line: SearchLog) -> None:

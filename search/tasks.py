@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from catalog.models import Collection
-from search import builds, embedding, maintenance, uploads
+from search import builds, embedding, maintenance, search_log, uploads
 from search.models import FeatureModel
 
 EMBED_CHUNK = 256  # pictures a task embeds before it lets others in
@@ -58,7 +58,9 @@ def reindex(index_id: int | None = None) -> None:
 
 @shared_task(name="search.queries_purge")
 def queries_purge() -> None:
+    """Nightly: what visitors asked is not kept for ever."""
     uploads.queries_purge()
+    search_log.log_purge()
 
 
 def _enqueue(work: maintenance.Work) -> None:

@@ -21,10 +21,10 @@ from catalog.admin.images import ImageAdmin
 from catalog.jobs import UNFINISHED
 from catalog.models import Collection, Image, ImageRole
 from search.admin.indexes import remove_builds
-from search.admin.queries import drop_unused
 from search.admin.starting import start_build, start_embedding
 from search.builds import index_for
 from search.models import Embedding, EvaluationRun, FeatureModel, IndexBuild, SearchIndex, SearchLog, UploadedQuery
+from search.uploads import drop_unused
 
 EMBEDDED = Embedding.objects.filter(
     image__role=ImageRole.GALLERY,

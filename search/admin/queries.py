@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
-from django.core.files.storage import default_storage
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
@@ -19,6 +17,7 @@ from catalog.admin.base import NOTHING, ReadOnlyAdmin, object_link, table
 from catalog.admin.filters import UsedRowsFilter, collection_filter
 from search.admin.figures import latency
 from search.models import SearchLog, UploadedQuery
+from search.uploads import drop_unused
 
 
 @admin.register(SearchLog)
@@ -84,10 +83,3 @@ class UploadedQueryAdmin(ReadOnlyAdmin):
     @admin.display(description=_("pixels"))
     def pixels(self, row: UploadedQuery) -> str:
         return f"{row.width} × {row.height}"
-
-
-def drop_unused(names: Iterable[str]) -> None:
-    """Delete the files that no row names any more: rows of the same bytes share them."""
-    for name in names:
-        if not UploadedQuery.objects.filter(Q(file=name) | Q(preview=name)).exists():
-            default_storage.delete(name)

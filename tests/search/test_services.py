@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -215,6 +216,18 @@ def test_uploads_are_purged_after_their_time_and_files_with_the_last_row(shop: C
     assert default_storage.exists(shared.preview.name)
     assert not default_storage.exists(alone.file.name)
     assert not default_storage.exists(alone.preview.name)
+
+
+def test_uploads_whose_row_went_with_its_collection_are_swept() -> None:
+    query = query_upload(CollectionFactory(), _jpeg())
+    kept, young = query_upload(CollectionFactory(), draw_png(8)), query_upload(query.collection, draw_png(9))
+    query.collection.delete()
+    for row in (query, kept):
+        for name in (row.file.name, row.preview.name):
+            os.utime(default_storage.path(name), (0, 0))
+    queries_purge()
+    assert [default_storage.exists(row.file.name) for row in (query, kept, young)] == [False, True, True]
+    assert [default_storage.exists(row.preview.name) for row in (query, kept, young)] == [False, True, True]
 
 
 def draw_png(seed: int) -> bytes:

@@ -20,7 +20,7 @@ from search.builds import build_create, build_run, index_for
 from search.consistency import consistency_of
 from search.indexes.saved import INDEX
 from search.locks import try_lock
-from search.models import Embedding, FeatureModel, IndexBuild, SearchIndex, UploadedQuery
+from search.models import Embedding, FeatureModel, IndexBuild, SearchIndex, SearchLog, UploadedQuery
 from search.services import query_upload
 from tests.factories import CollectionFactory, EvaluationRunFactory, ImageFactory, ImportJobFactory, picture
 from tests.search.gallery import add_pictures, make_index
@@ -251,6 +251,14 @@ def test_looking_for_unfit_embeddings_reads_their_length_alone() -> None:
     chosen, _, conditions = asked[-1]["sql"].upper().partition(" FROM ")
     assert "VECTOR" not in chosen
     assert "LENGTH(" in conditions
+
+
+def test_the_log_of_searches_does_not_grow_for_ever() -> None:
+    index = make_index(5)
+    old, young = (SearchLog.objects.create(index=index, source="web", hits=0) for _ in range(2))
+    SearchLog.objects.filter(pk=old.pk).update(created=timezone.now() - timedelta(days=91))
+    tasks.queries_purge()
+    assert list(SearchLog.objects.all()) == [young]
 
 
 def test_the_check_finds_and_repairs_what_differs(sent: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
