@@ -190,6 +190,17 @@ class SearchIndexFactory(DjangoModelFactory):
     name = "main"
     feature_model = factory.SubFactory(FeatureModelFactory)
 
+    @classmethod
+    def _create(cls, model_class: type[search.SearchIndex], *args: Any, **fields: Any) -> search.SearchIndex:
+        """A collection has a default index from its first picture on: that one becomes what was asked for."""
+        made = model_class.objects.filter(collection=fields["collection"], is_default=True).first()
+        if made is None or not fields.get("is_default", True):
+            return super()._create(model_class, *args, **fields)
+        for name, value in fields.items():
+            setattr(made, name, value)
+        made.save()
+        return made
+
 
 class IndexBuildFactory(DjangoModelFactory):
     """A queued build; run it with ``search.builds.build_run(build.pk)``."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,26 +12,19 @@ from django.urls import reverse
 from catalog.jobs import JobState
 from catalog.models import ImportJob, Product
 from tests import factories
-from tests.conftest import chromium
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 
 
 @pytest.fixture
-def page(live_server: Any, client: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def page(browser: Any, live_server: Any, client: Any) -> Iterator[Any]:
     """A page of a browser in which a superuser is logged in."""
-    from playwright.sync_api import sync_playwright
-
-    monkeypatch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # playwright runs a loop in this thread
     client.force_login(factories.StaffFactory())
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
-        context = browser.new_context(base_url=live_server.url)
-        value = client.cookies["sessionid"].value
-        context.add_cookies([{"name": "sessionid", "value": value, "url": live_server.url}])
-        yield context.new_page()
-        browser.close()
+    context = browser.new_context(base_url=live_server.url)
+    value = client.cookies["sessionid"].value
+    context.add_cookies([{"name": "sessionid", "value": value, "url": live_server.url}])
+    yield context.new_page()
+    context.close()
 
 
 def test_progress_is_followed_to_the_end_and_not_beyond(page: Any) -> None:
