@@ -13,10 +13,10 @@ from django.db import IntegrityError, transaction
 
 from catalog.errors import JobCancelled, LookalikeError, gettext_noop
 from catalog.jobs import UNFINISHED, JobState
+from catalog.locks import try_lock
 from catalog.models import Collection
 from search.building import EmptyBuild, build_files
 from search.embedding import feature_model_default
-from search.locks import try_lock
 from search.models import IndexBuild, SearchIndex
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from catalog.errors import LookalikeError
 from catalog.images import Limits, decode
+from catalog.locks import try_lock
 from catalog.models import Collection, Image
 from search.extraction.extractor import Extractor
 from search.extraction.preprocess import Pixels
-from search.locks import try_lock
 from search.models import Embedding, FeatureModel
 from search.vectors import to_bytes
 

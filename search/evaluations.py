@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from catalog.errors import JobCancelled, LookalikeError, gettext_noop
 from catalog.jobs import JobState
+from catalog.locks import try_lock
 from catalog.models import Benchmark, Image
 from search.evaluation import MEDIUM, parse_metrics, protocol_named
 from search.evaluation.report import mean
 from search.evaluation_run import Progress, Work
-from search.locks import try_lock
 from search.models import EvaluationRun, SearchIndex
 from search.models.evaluation import default_metrics
 from search.ranking import rules_from

@@ -15,10 +15,10 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from catalog.jobs import UNFINISHED, Job, JobState
+from catalog.locks import try_lock
 from catalog.models import Collection, ImportJob
 from search.builds import BuildAlreadyRunning, build_create, index_for
 from search.consistency import consistency_of, pending_images, unfit_ids
-from search.locks import try_lock
 from search.models import Embedding, EvaluationRun, IndexBuild, SearchIndex
 from search.side import embeddings_of
 
@@ -43,19 +43,20 @@ class Work:
 def unfinished() -> Work:
     """Jobs and embeddings whose worker or message was lost; each job is taken note of for a minute."""
     return Work(
-        imports=_requeued(ImportJob),
+        imports=_requeued(ImportJob, lambda job: f"import-{job.pk}"),
         builds=_requeued(IndexBuild, lambda build: f"build-{build.index_id}"),
         evaluations=_requeued(EvaluationRun, lambda run: f"evaluation-{run.pk}"),
         embeddings=_unembedded(),
     )
 
 
-def _requeued(model: type[Job], lock: Callable[[Any], str] | None = None) -> list[int]:
+def _requeued(model: type[Job], lock: Callable[[Any], str]) -> list[int]:
     """Stale jobs, queued again. Their sign of life is renewed, or each minute would add another message.
 
-    ``lock``: what whoever works on a job holds. Training and ranking can be silent for longer than a minute.
+    ``lock``: what whoever works on a job holds. Training, ranking and walking through a large folder can be
+    silent for longer than a minute.
     """
-    dead = [job.pk for job in model.objects.stale() if lock is None or _is_free(lock(job))]
+    dead = [job.pk for job in model.objects.stale() if _is_free(lock(job))]
     # Asked again by the update itself: one of them may have shown life since.
     model.objects.filter(pk__in=dead).stale().update(state=JobState.QUEUED, heartbeat=timezone.now())
     return dead

@@ -23,6 +23,7 @@ from catalog.importers.report import Report
 from catalog.importers.rows import BadRow, Row, Source
 from catalog.importers.sources import open_source
 from catalog.jobs import JobState
+from catalog.locks import try_lock
 from catalog.models import ImportJob
 from catalog.pictures import picture_limits
 
@@ -39,8 +40,13 @@ Batch = list[Row | BadRow]
 def import_run(job_id: int, on_progress: OnProgress | None = None) -> ImportJob:
     """Work an import through; a second caller of the same job returns at once. Sets the job's state."""
     job: ImportJob = ImportJob.objects.select_related("collection").get(pk=job_id)
-    if not job.claim():
-        return job
+    with try_lock(f"import-{job.pk}") as mine:  # dies with its process; opening a large source can be silent for long
+        if mine and job.claim():
+            _run(job, on_progress)
+    return job
+
+
+def _run(job: ImportJob, on_progress: OnProgress | None) -> None:
     report = Report()
     try:
         with _source(job) as source:
@@ -56,7 +62,6 @@ def import_run(job_id: int, on_progress: OnProgress | None = None) -> ImportJob:
         _finish(job, report, JobState.DONE, "")
     finally:
         report.close()
-    return job
 
 
 def _finish(job: ImportJob, report: Report, state: JobState, error: str) -> None:

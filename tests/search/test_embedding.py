@@ -13,6 +13,7 @@ from PIL import Image as PillowImage
 
 from catalog.errors import JobCancelled
 from catalog.images import BrokenPicture, decode
+from catalog.locks import try_lock
 from catalog.models import Collection, Image, ImageRole
 from search import embedding, embedding_run
 from search.embedding import (
@@ -25,7 +26,6 @@ from search.embedding import (
 )
 from search.extraction.errors import UnknownBackbone, WeightsChanged, WeightsMissing
 from search.extraction.extractor import Extractor
-from search.locks import try_lock
 from search.models import Embedding, FeatureModel
 from search.vectors import from_bytes, to_bytes
 from tests import factories

@@ -14,12 +14,12 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from catalog.jobs import JobState
+from catalog.locks import try_lock
 from catalog.models import Image
 from search import consistency, maintenance, serving, side, tasks
 from search.builds import build_create, build_run, index_for
 from search.consistency import consistency_of
 from search.indexes.saved import INDEX
-from search.locks import try_lock
 from search.models import Embedding, FeatureModel, IndexBuild, SearchIndex, SearchLog, UploadedQuery
 from search.services import query_upload
 from tests.factories import CollectionFactory, EvaluationRunFactory, ImageFactory, ImportJobFactory, picture

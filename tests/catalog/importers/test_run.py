@@ -23,7 +23,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import DatabaseError, OperationalError
 from django.utils import timezone
 
-from catalog.importers import batch, run
+from catalog.importers import batch, run, sources
 from catalog.importers.errors import BadArchive, ImportRefused, MissingColumns, PathMissing, UploadTooLarge
 from catalog.jobs import JobState
 from catalog.models import Benchmark, Collection, Image, ImportJob, Label, Product, Query
@@ -97,6 +97,23 @@ class TestFolder:
         Product.objects.update(title="By hand")
         import_path(tmp_path / "in", first.collection)
         assert Product.objects.get().title == "By hand"
+
+    def test_an_import_that_is_silent_but_alive_is_not_run_beside_itself(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Walking through a folder of a million files takes longer than a job may be silent."""
+        job = import_create(CollectionFactory(), path=write_tree(tmp_path / "a", {"1.jpg": picture(1)}))
+        opened: list[JobState] = []
+
+        def open_slowly(path: Path, **options: Any) -> Any:
+            ImportJob.objects.update(heartbeat=timezone.now() - timedelta(minutes=2))
+            opened.append(import_run(job.pk).state)
+            return sources.open_source(path, **options)
+
+        monkeypatch.setattr(run, "open_source", open_slowly)
+        import_run(job.pk)
+        assert opened == [JobState.RUNNING]
+        assert counts(job) == (JobState.DONE, 1, 0, 0)
 
     def test_same_picture_twice_in_one_batch(self, tmp_path: Path) -> None:
         write_tree(tmp_path / "in", {"a.jpg": picture(1), "a.jpeg": picture(1), "b.jpg": picture(1)})

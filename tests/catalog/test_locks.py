@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from search import locks
-from search.locks import try_lock
+from catalog import locks
+from catalog.locks import try_lock
 
 pytestmark = pytest.mark.django_db
 
