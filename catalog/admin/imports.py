@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+from io import TextIOWrapper
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from django.db.models import QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -22,14 +25,24 @@ from catalog.admin.base import NOTHING, ModelForm, admin_url, error_text, may, o
 from catalog.admin.filters import collection_filter
 from catalog.admin.jobs import JobAdmin
 from catalog.errors import LookalikeError
-from catalog.models import ImportJob
+from catalog.models import Collection, ImportJob
 from catalog.services import import_create
 from catalog.tasks import import_run
 
+SHOWN = 20  # bad rows on an import's page
 HELP = _(
     "CSV: a header with sku and image (a URL), and title, category, price, stock, url; every other column is an "
     "attribute. ZIP: such a CSV beside its pictures, or pictures alone in folders, which become categories."
 )
+
+
+def refused(job: ImportJob, most: int = SHOWN) -> list[tuple[str, str, str]]:
+    """(row, source, message) of the first bad rows; none where the report is gone."""
+    if not job.report or not job.report.storage.exists(str(job.report.name)):
+        return []
+    with job.report.open() as file:
+        lines = csv.DictReader(TextIOWrapper(file, encoding="utf-8-sig", newline=""))
+        return [(line["row"], line["source"], line["message"]) for line in islice(lines, most)]
 
 
 class ImportForm(ModelForm):
@@ -53,6 +66,12 @@ class ImportForm(ModelForm):
         return cleaned
 
     user: Any = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "collection" in self.fields and not self.initial.get("collection"):
+            known = list(Collection.objects.values_list("pk", flat=True)[:2])
+            self.initial["collection"] = known[0] if len(known) == 1 else None  # no choice, no question
 
     def _post_clean(self) -> None:
         """The service has validated and made the row."""
@@ -79,6 +98,7 @@ class ImportJobAdmin(JobAdmin):
         "known",
         "bad_shown",
         "report_shown",
+        "bad_rows",
         "error_shown",
         ("created", "created_by"),
         ("started", "finished"),
@@ -143,6 +163,18 @@ class ImportJobAdmin(JobAdmin):
     @admin.display(description=_("bad rows"), ordering="bad")
     def bad_shown(self, job: ImportJob) -> SafeString | int:
         return format_html('<b class="lk-warn">{}</b>', job.bad) if job.bad else job.bad
+
+    @admin.display(description=_("what is wrong"))
+    def bad_rows(self, job: ImportJob) -> SafeString | str:
+        """The first of them, so that a slip is seen without opening a file."""
+        rows = refused(job)
+        if not rows:
+            return NOTHING
+        body = format_html_join("", "<tr><th scope=row>{}</th><td>{}</td><td>{}</td></tr>", rows)
+        heads = (gettext("row"), gettext("source"), gettext("cause and cure"))
+        head = format_html("<tr><th>{}</th><th>{}</th><th>{}</th></tr>", *heads)
+        more = gettext("The report has all %d.") % job.bad if job.bad > len(rows) else ""
+        return format_html('<table class="lk-figures lk-bad-rows">{}{}</table>{}', head, body, more)
 
     @admin.display(description=_("report"))
     def report_shown(self, job: ImportJob) -> SafeString | str:

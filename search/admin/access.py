@@ -24,6 +24,14 @@ class ApiKeyForm(ModelForm):
         model = ApiKey
         fields = ("name", "scope", "all_collections", "collections", "rate", "is_active")
 
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        reaches = cleaned.get("all_collections") or cleaned.get("collections")
+        if not self.errors and cleaned.get("is_active") and not reaches:
+            text = gettext("Choose at least one, or all collections: this key would open nothing.")
+            self.add_error("collections", text)
+        return cleaned
+
     def clean_rate(self) -> str:
         rate = str(self.cleaned_data["rate"]).strip()
         if rate and not RATE.fullmatch(rate):

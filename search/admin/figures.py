@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from catalog.admin.jobs import running
@@ -37,6 +38,7 @@ class Figures:
     indexes: int
     latency: Latency
     jobs: list[Job]
+    latest: list[Job]
 
     @property
     def embedded_percent(self) -> int | None:
@@ -51,6 +53,17 @@ def latency() -> Latency:
         return Latency(log.count(), None, None)
     p50, p99 = np.percentile(totals, [50, 99])
     return Latency(log.count(), float(p50), float(p99))
+
+
+def latest(most: int = 5) -> list[Job]:
+    """The jobs that finished last, the newest first."""
+    finished: list[QuerySet[Any]] = [
+        ImportJob.objects.select_related("collection"),
+        IndexBuild.objects.select_related("index__collection"),
+        EvaluationRun.objects.select_related("benchmark__collection", "index__collection"),
+    ]
+    jobs = [job for rows in finished for job in rows.filter(finished__isnull=False).order_by("-finished")[:most]]
+    return sorted(jobs, key=lambda job: job.finished, reverse=True)[:most]
 
 
 def figures() -> Figures:
@@ -70,4 +83,5 @@ def figures() -> Figures:
         indexes=SearchIndex.objects.count(),
         latency=latency(),
         jobs=running((ImportJob, IndexBuild, EvaluationRun)),
+        latest=latest(),
     )

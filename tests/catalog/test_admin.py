@@ -235,8 +235,18 @@ class TestImports:
         assert (job.state, job.added, job.bad) == (JobState.DONE, 2, 1)
         page = staff.get(response["Location"]).content.decode()
         assert address("importjob_report", job.pk) in page
+        assert "pots/broken.jpg" in page
+        assert "truncated or corrupt" in page  # the cause is on the page, not in the file alone
         report = b"".join(staff.get(address("importjob_report", job.pk)).streaming_content).decode()
         assert "broken.jpg" in report
+        job.report.storage.delete(job.report.name)
+        assert staff.get(response["Location"]).status_code == 200  # swept away: the page stands without it
+
+    def test_the_only_collection_is_chosen_already(self, staff: Client) -> None:
+        factories.CollectionFactory(name="Only one")
+        assert "selected>Only one" in staff.get(address("importjob_add")).content.decode()
+        factories.CollectionFactory(name="Another")
+        assert "selected>Only one" not in staff.get(address("importjob_add")).content.decode()
 
     def test_the_role_that_was_chosen_is_the_pictures(self, staff: Client) -> None:
         fields = {"collection": factories.CollectionFactory().pk, "upload": upload("shop.zip", self.archive())}

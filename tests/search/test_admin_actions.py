@@ -278,7 +278,7 @@ class TestIndexes:
 
 class TestApiKeys:
     def test_the_key_is_shown_once_and_only_its_hash_kept(self, staff: Client) -> None:
-        data = {"name": "shop", "scope": "write", "rate": "600/min", "is_active": "on"}
+        data = {"name": "shop", "scope": "write", "rate": "600/min", "is_active": "on", "all_collections": "on"}
         page = staff.post(address("apikey_add"), data, follow=True).content.decode()
         row = ApiKey.objects.get()
         key = page.split('data-copy="')[1].split('"')[0]
@@ -287,6 +287,13 @@ class TestApiKeys:
         assert row.created_by.is_staff
         for url in (address("apikey_changelist"), address("apikey_change", row.pk)):
             assert key not in staff.get(url).content.decode()
+
+    def test_a_key_that_would_open_nothing_is_a_form_error(self, staff: Client) -> None:
+        data = {"name": "shop", "scope": "read", "is_active": "on"}
+        assert "would open nothing" in staff.post(address("apikey_add"), data).content.decode()
+        assert not ApiKey.objects.exists()
+        staff.post(address("apikey_add"), {**data, "collections": [factories.CollectionFactory().pk]})
+        assert ApiKey.objects.exists()
 
     @pytest.mark.parametrize("rate", ["fast", "10", "0/min", "-5/min", "10/fortnight"])
     def test_a_bad_rate_is_a_form_error(self, staff: Client, rate: str) -> None:
