@@ -196,9 +196,12 @@ class SearchIndexFactory(DjangoModelFactory):
         made = model_class.objects.filter(collection=fields["collection"], is_default=True).first()
         if made is None or not fields.get("is_default", True):
             return super()._create(model_class, *args, **fields)
+        before = made.feature_model
         for name, value in fields.items():
             setattr(made, name, value)
         made.save()
+        if not before.indexes.exists() and not before.embeddings.exists():
+            before.delete()  # made along with it, and nothing a test asked for
         return made
 
 
