@@ -46,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """No test reaches a broker by accident: what it sends stays in this process's memory."""
     from retrieval_site.celery import app
 
+    config.addinivalue_line("filterwarnings", "ignore:No directory at:UserWarning")  # no STATIC_ROOT: it is meant
     app.conf.update(broker_url="memory://", broker_transport_options={}, task_always_eager=False)
 
 
