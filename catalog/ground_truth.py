@@ -59,11 +59,12 @@ def labels_import(
             _labels_set(pairs, report)
             if not bumped and (report.added or report.changed):
                 bumped = True
-                _bump(benchmark)
+                bump(benchmark)
     return report
 
 
-def _bump(benchmark: Benchmark) -> None:
+def bump(benchmark: Benchmark) -> None:
+    """Say that the ground truth changed: runs measured before are of another version."""
     Benchmark.objects.filter(pk=benchmark.pk).update(version=F("version") + 1)
     benchmark.refresh_from_db(fields=["version"])
 
@@ -147,7 +148,7 @@ def benchmark_from_classes(
             raise NothingToLabel(**{"class": str(relevance)})
         Query.objects.bulk_create(new, batch_size=BATCH)
         if not created and (new or is_changed):
-            _bump(benchmark)
+            bump(benchmark)
     return benchmark
 
 

@@ -161,7 +161,9 @@ def products_upsert(collection: Collection, rows: Iterable[Row]) -> dict[str, Pr
         if row.sku:
             stated.setdefault(row.sku, {}).update(row.fields)
             guessed.setdefault(row.sku, {}).update(row.defaults)
-    products = {product.sku: product for product in Product.objects.filter(collection=collection, sku__in=stated)}
+    # Locked, for _update writes one set of fields to all: it would undo what someone changes meanwhile.
+    there = Product.objects.select_for_update().filter(collection=collection, sku__in=stated)
+    products = {product.sku: product for product in there}
     new = [
         Product(collection=collection, sku=sku, **{**guessed[sku], **fields})
         for sku, fields in stated.items()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
-from catalog.ground_truth import labels_import
+from django.db import transaction
+
+from catalog.ground_truth import bump, labels_import
 from catalog.importers.errors import BadLine
 from catalog.importers.folder import PicturesSource
 from catalog.importers.rows import BadRow, Row, Source
@@ -64,11 +66,7 @@ class LayoutSource(Source):
         benchmark, _ = Benchmark.objects.get_or_create(collection=collection, name=self.benchmark_name)
         queries = {name.removeprefix(QUERIES): pk for name, pk in self.ids.items() if name.startswith(QUERIES)}
         gallery = {name.removeprefix(DATABASE): pk for name, pk in self.ids.items() if name.startswith(DATABASE)}
-        Query.objects.bulk_create(
-            [Query(benchmark=benchmark, name=name[:300], image_id=pk) for name, pk in queries.items()],
-            batch_size=1000,
-            ignore_conflicts=True,
-        )
+        _queries_set(benchmark, {name[:300]: pk for name, pk in queries.items()})
         numbers: list[int] = []
         broken: list[BadRow] = []
         report = labels_import(benchmark, self._lines(numbers, broken, pulse), images=gallery)
@@ -91,3 +89,17 @@ class LayoutSource(Source):
 
     def close(self) -> None:
         self.tree.close()
+
+
+def _queries_set(benchmark: Benchmark, pictures: Mapping[str, int]) -> None:
+    """Queries by name, each with its picture: also where the file of that name is another one by now."""
+    there = {query.name: query for query in benchmark.queries.all()}
+    exchanged = [there[name] for name, pk in pictures.items() if name in there and there[name].image_id != pk]
+    for query in exchanged:
+        query.image_id = pictures[query.name]
+    new = [Query(benchmark=benchmark, name=name, image_id=pk) for name, pk in pictures.items() if name not in there]
+    with transaction.atomic():
+        Query.objects.bulk_update(exchanged, ["image"], batch_size=1000)
+        Query.objects.bulk_create(new, batch_size=1000, ignore_conflicts=True)
+        if exchanged:
+            bump(benchmark)

@@ -20,17 +20,19 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import DatabaseError, OperationalError
+from django.db import DatabaseError, OperationalError, connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from catalog.importers import batch, run, sources
 from catalog.importers.errors import BadArchive, ImportRefused, MissingColumns, PathMissing, UploadTooLarge
+from catalog.importers.rows import Row
 from catalog.jobs import JobState
 from catalog.models import Benchmark, Collection, Image, ImportJob, Label, Product, Query
 from catalog.services import import_create, import_run
 from catalog.signals import images_added
 from tests.catalog.helpers import body, bomb, layout_files, remote, web_server, write_tree, write_zip
-from tests.factories import CollectionFactory, ImportJobFactory, picture
+from tests.factories import CollectionFactory, ImportJobFactory, ProductFactory, picture
 
 pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).resolve().parents[3]
@@ -589,3 +591,26 @@ def test_kill_9_in_the_middle_and_resume(tmp_path: Path) -> None:
     assert site.ask("SELECT state, added, known, bad FROM catalog_importjob") == [("done", total, 0, 0)]
     assert site.ask("SELECT count(*), count(DISTINCT sha256) FROM catalog_image") == [(total, total)]
     assert site.ask("SELECT count(*), count(DISTINCT sku) FROM catalog_product") == [(total, total)]
+
+
+def test_a_query_picture_that_was_exchanged_is_the_querys_from_then_on(tmp_path: Path) -> None:
+    root, collection = write_tree(tmp_path / "set", layout_files()), CollectionFactory()
+    import_path(root, collection)
+    query = Query.objects.order_by("id").first()
+    old, version = query.image_id, query.benchmark.version
+    (root / "query" / query.name).write_bytes(picture(77))
+    import_path(root, collection)
+    query = Query.objects.get(pk=query.pk)
+    assert query.image_id > old
+    assert query.benchmark.version > version
+    import_path(root, collection)
+    assert Query.objects.get(pk=query.pk).benchmark.version == query.benchmark.version
+
+
+@pytest.mark.postgres
+def test_products_are_locked_while_an_import_changes_them() -> None:
+    """Fields of a batch are written together: what someone else changed meanwhile would be undone."""
+    product = ProductFactory()
+    with CaptureQueriesContext(connection) as asked:
+        batch.products_upsert(product.collection, [Row(1, "", bytes, product.sku, {"title": "x"})])
+    assert "FOR UPDATE" in asked[0]["sql"]
