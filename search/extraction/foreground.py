@@ -4,6 +4,8 @@ A thing that is photographed to be shown seldom touches the frame, so what the f
 (the boundary prior: Wei, Wen, Zhu and Sun, Geodesic saliency using background priors, ECCV 2012), and it mostly
 stands near the middle. Both are told by densities of colour, compared as Swain and Ballard compare histograms
 (Color indexing, IJCV 1991). Where the two densities agree, as in a scene, every place weighs the same.
+
+The descriptor color_gradient is built on this: who changes what comes out here raises its VERSION.
 """
 
 from __future__ import annotations
