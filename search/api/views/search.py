@@ -47,12 +47,14 @@ class SearchView(ApiView):
         ],
         once=True,
     )
-    @idempotent
     def post(self, request: Request) -> Response:
         body = self.checked(SearchUploadSerializer, request.data)
-        collection = collection_get(request, body["collection"])
-        results = _search(collection, body)
-        return Response(self.get_serializer(results).data)
+        # Asked before an answer is repeated: the key may have lost the collection since.
+        return self._answer(request, collection_get(request, body["collection"]), body)
+
+    @idempotent
+    def _answer(self, request: Request, collection: Collection, body: dict[str, Any]) -> Response:
+        return Response(self.get_serializer(_search(collection, body)).data)
 
 
 def _search(collection: Collection, body: dict[str, Any]) -> Results:

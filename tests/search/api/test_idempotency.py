@@ -117,3 +117,22 @@ def test_a_search_is_answered_the_same(reader: Api, gallery: Collection) -> None
         return reader.post("search/", form=form, Idempotency_Key="s1").json()
 
     assert send() == send()  # timings included
+
+
+def test_a_key_that_lost_the_collection_gets_no_replay_of_a_search(
+    make_key: Callable[..., str], gallery: Collection
+) -> None:
+    from search.models import ApiKey
+
+    api = Api(make_key(Scope.READ))
+    key = ApiKey.objects.get()
+    ApiKey.objects.update(all_collections=False)
+    key.collections.set([gallery])
+
+    def send() -> int:
+        form = {"collection": "lamps", "image": upload(picture(1))}
+        return api.post("search/", form=form, Idempotency_Key="s1").status_code
+
+    assert send() == 200
+    key.collections.clear()
+    assert send() == 404
