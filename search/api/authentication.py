@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework.authentication import BaseAuthentication
@@ -27,7 +28,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         presented = presented_key(request)
         if presented is None:
             return None
-        key = ApiKey.objects.select_related("created_by").filter(hash=ApiKey.digest(presented), is_active=True).first()
+        key = active_key(presented)
         if key is None:
             raise AuthenticationFailed(_("This API key is unknown or switched off."))
         _note_use(key)
@@ -37,7 +38,11 @@ class ApiKeyAuthentication(BaseAuthentication):
         return 'Bearer realm="api"'
 
 
-def presented_key(request: Request) -> str | None:
+def active_key(presented: str) -> ApiKey | None:
+    return ApiKey.objects.select_related("created_by").filter(hash=ApiKey.digest(presented), is_active=True).first()
+
+
+def presented_key(request: Request | HttpRequest) -> str | None:
     """The key a request carries, if it carries one; other kinds of Authorization are not ours."""
     scheme, _space, value = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":

@@ -41,8 +41,7 @@ class HasScope(BasePermission):
 def visible_collections(request: Request) -> QuerySet[Collection]:
     """What a key is bound to; without a key what the visitor may see on the site."""
     if isinstance(request.auth, ApiKey):
-        key = request.auth
-        return Collection.objects.all() if key.all_collections else Collection.objects.filter(api_keys=key)
+        return request.auth.visible_collections()
     return collections_for(request.user)
 
 

@@ -65,6 +65,9 @@ class ApiKey(models.Model):
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
 
+    def visible_collections(self) -> models.QuerySet[Collection]:
+        return Collection.objects.all() if self.all_collections else Collection.objects.filter(api_keys=self)
+
     @staticmethod
     def digest(key: str) -> str:
         # A fast hash is enough: the key is 256 random bits, not a password.

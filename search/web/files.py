@@ -1,7 +1,7 @@
 """Stored pictures, served to those who may see them.
 
-A stored picture's name is its content, so a browser may keep it for good; what may be seen is asked
-of the database each time, by the content hash in the name.
+A stored picture's name is its content, so it never changes; what may be seen is asked of the database
+each time, by the content hash in the name.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ import uuid
 from pathlib import PurePosixPath
 
 from django.core.files.storage import default_storage
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponseNotModified
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
 
-from catalog.models import Image, ImportJob
+from catalog.models import Collection, Image, ImportJob
 from search import services
+from search.api.authentication import active_key, presented_key
 from search.models import UploadedQuery
 
-YEAR_S = 365 * 24 * 3600
 DAY_S = 24 * 3600
 
 
@@ -48,10 +48,18 @@ def _picture(request: HttpRequest, name: str) -> HttpResponseBase:
     digest = PurePosixPath(name).stem
     rows = Image.objects.filter(Q(file=name) | Q(thumbnail=name), sha256=digest)
     is_public = rows.filter(collection__is_public=True).exists()
-    if not is_public and not rows.filter(collection__in=services.collections_for(request.user).values("pk")).exists():
+    if not is_public and not rows.filter(collection__in=_visible(request).values("pk")).exists():
         raise Http404
     etag = f"{digest}-{PurePosixPath(name).parts[0]}"
-    return _send(request, name, etag=etag, public=is_public, max_age=YEAR_S if is_public else DAY_S)
+    # A day, though the content never changes: a cache must not show for long what was deleted or made private.
+    return _send(request, name, etag=etag, public=is_public, max_age=DAY_S)
+
+
+def _visible(request: HttpRequest) -> QuerySet[Collection]:
+    """Collections of the API key that the request carries, for apps; else those of the visitor."""
+    presented = presented_key(request)
+    key = active_key(presented) if presented else None
+    return key.visible_collections() if key else services.collections_for(request.user)
 
 
 def _import_file(request: HttpRequest, name: str) -> HttpResponseBase:

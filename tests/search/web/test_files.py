@@ -20,13 +20,13 @@ def content(response: Any) -> bytes:
     return b"".join(response.streaming_content)
 
 
-def test_a_public_picture_is_served_for_good(client: Client) -> None:
+def test_a_public_picture_may_be_kept_for_a_day(client: Client) -> None:
     image = factories.ImageFactory.create()
     for name, kind in ((image.file.name, "image/jpeg"), (image.thumbnail.name, "image/webp")):
         answer = client.get(f"/media/{name}")
         assert content(answer) == default_storage.open(name).read()
         assert answer["Content-Type"] == kind
-        assert {"public", "immutable", "max-age=31536000"} <= set(answer["Cache-Control"].split(", "))
+        assert {"public", "immutable", "max-age=86400"} <= set(answer["Cache-Control"].split(", "))
         assert answer["X-Content-Type-Options"] == "nosniff"
         assert "sandbox" in answer["Content-Security-Policy"]
         again = client.get(f"/media/{name}", headers={"if-none-match": answer["ETag"]})
@@ -45,6 +45,20 @@ def test_a_private_picture_is_served_to_members_alone(client: Client) -> None:
     answer = client.get(address)
     assert answer.status_code == 200
     assert "private" in answer["Cache-Control"]
+
+
+def test_an_api_key_reaches_the_pictures_of_its_collections_alone(client: Client) -> None:
+    secret, other = factories.CollectionFactory.create_batch(2, is_public=False)
+    image = factories.ImageFactory.create(collection=secret, product=None)
+    address = f"/media/{image.file.name}"
+    for bound_to, status in ((secret, 200), (other, 404)):
+        key = factories.ApiKeyFactory.create()
+        key.collections.add(bound_to)
+        for header in ({"authorization": f"Bearer {key.clear}"}, {"x-api-key": key.clear}):
+            assert client.get(address, headers=header).status_code == status
+        key.is_active = False
+        key.save()
+        assert client.get(address, headers={"x-api-key": key.clear}).status_code == 404
 
 
 def test_a_picture_shared_with_a_public_collection_is_public(client: Client) -> None:
