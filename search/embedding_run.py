@@ -58,7 +58,7 @@ class EmbeddingRun:
         return Image.objects.filter(~Exists(stored), collection=self.collection).order_by("pk")
 
     def work(self, limit: int | None, on_progress: Progress | None) -> int:
-        self.total = self.pending().count()
+        self.total = self.pending().count() if on_progress else 0  # reads the whole collection
         with closing(_pool()) as pool:
             while limit is None or self.done < limit:
                 block = self._next_block()
