@@ -18,8 +18,9 @@ from catalog.jobs import JobState
 from catalog.models import Collection, ImportJob
 from catalog.services import import_create, import_run
 from search.builds import BuildAlreadyRunning, build_create, build_run, index_for
-from search.embedding import embed_pending
+from search.embedding import embed_pending, extractor_for, feature_model_renew
 from search.evaluations import evaluation_create
+from search.extraction.errors import WeightsChanged
 from search.models import EvaluationRun, SearchIndex
 
 SLUG = "sample-shop"
@@ -69,7 +70,15 @@ def import_sample(collection: Collection, on_progress: Progress) -> None:
 
 
 def embed(collection: Collection, on_progress: Progress) -> SearchIndex:
+    """The shop's index, its pictures embedded; anew, where an upgrade changed the descriptor that needs no weights."""
     index = index_for(collection)
+    try:
+        extractor_for(index.feature_model)
+    except WeightsChanged:
+        if index.feature_model.weights:
+            raise
+        feature_model_renew(index.feature_model)
+        index.refresh_from_db()
     embed_pending(collection, index.feature_model, on_progress=on_progress)
     return index
 

@@ -21,7 +21,7 @@ from search.embedding_run import EmbeddingRun
 from search.extraction.errors import WeightsChanged
 from search.extraction.extractor import Extractor, build_extractor
 from search.extraction.spec import Runtime
-from search.models import Embedding, FeatureModel, UploadedQuery
+from search.models import Embedding, FeatureModel, SearchIndex, UploadedQuery
 from search.vectors import from_bytes
 
 log = logging.getLogger(__name__)
@@ -77,6 +77,19 @@ def feature_model_prepare(feature_model: FeatureModel) -> FeatureModel:
         _record(feature_model, extractor)
     _keep((feature_model.pk, extractor.fingerprint), extractor)
     return feature_model
+
+
+def feature_model_renew(feature_model: FeatureModel) -> int:
+    """Take a feature model as it is now and drop what it embedded before; how many embeddings went.
+
+    For an upgrade that changed the classical descriptor, or weights exchanged on purpose. Its indexes find nothing
+    until the pictures are embedded again: workers do that by themselves.
+    """
+    with transaction.atomic():
+        SearchIndex.objects.filter(feature_model=feature_model).update(active_build=None)
+        dropped, _ = Embedding.objects.filter(feature_model=feature_model).delete()
+        feature_model_prepare(feature_model)
+    return dropped
 
 
 def feature_model_default() -> FeatureModel:

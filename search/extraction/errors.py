@@ -37,7 +37,9 @@ class WeightsUnverified(ExtractionError):
 class WeightsChanged(ExtractionError):
     code = "weights_changed"
     text = gettext_noop("%(what)s is not what it was: expected %(expected)s, found %(found)s.")
-    cure = gettext_noop("Bring the old file back, or make a new feature model for the new one and embed again.")
+    cure = gettext_noop(
+        "Bring the old file back, make a new feature model for the new one, or embed again with embed --renew."
+    )
 
 
 class UnsupportedNetwork(ExtractionError):

@@ -15,18 +15,20 @@ from catalog.errors import JobCancelled
 from catalog.images import BrokenPicture, decode
 from catalog.locks import try_lock
 from catalog.models import Collection, Image, ImageRole
-from search import embedding, embedding_run
+from search import demo, embedding, embedding_run
+from search.builds import build_create, build_run
 from search.embedding import (
     descriptor_of,
     embed_pending,
     extractor_for,
     feature_model_default,
     feature_model_prepare,
+    feature_model_renew,
     side_for,
 )
 from search.extraction.errors import UnknownBackbone, WeightsChanged, WeightsMissing
 from search.extraction.extractor import Extractor
-from search.models import Embedding, FeatureModel
+from search.models import Embedding, FeatureModel, SearchIndex
 from search.vectors import from_bytes, to_bytes
 from tests import factories
 
@@ -250,6 +252,31 @@ def test_a_model_whose_weights_were_exchanged_is_refused(model: FeatureModel, co
         extractor_for(model)
     with pytest.raises(WeightsChanged):
         feature_model_prepare(model)
+
+
+def test_a_renewed_model_drops_what_it_embedded_and_embeds_again(model: FeatureModel, collection: Collection) -> None:
+    store(collection, 1)
+    store(collection, 2)
+    embed_pending(collection, model)
+    index = factories.SearchIndexFactory(collection=collection, feature_model=model)
+    SearchIndex.objects.filter(pk=index.pk).update(active_build=build_run(build_create(index).pk))
+    FeatureModel.objects.filter(pk=model.pk).update(fingerprint="0" * 64)
+    model.refresh_from_db()
+    assert feature_model_renew(model) == 2
+    index.refresh_from_db()
+    assert index.active_build is None
+    assert embed_pending(collection, model) == 2
+    assert extractor_for(model).fingerprint == model.fingerprint != "0" * 64
+
+
+def test_the_demo_survives_an_upgrade_of_the_classical_descriptor(collection: Collection) -> None:
+    store(collection, 1)
+    store(collection, 2)
+    index = demo.embed(collection, lambda *_: None)
+    FeatureModel.objects.filter(pk=index.feature_model_id).update(fingerprint="0" * 64)
+    index = demo.embed(collection, lambda *_: None)
+    assert index.feature_model.fingerprint == extractor_for(index.feature_model).fingerprint
+    assert Embedding.objects.filter(feature_model=index.feature_model, vector__isnull=False).count() == 2
 
 
 def test_a_model_that_has_embedded_nothing_may_still_change() -> None:

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from catalog.errors import LookalikeError
 from catalog.models import Collection
-from search.embedding import embed_pending
+from search.embedding import embed_pending, feature_model_renew
 from search.models import Embedding, FeatureModel
 
 
@@ -20,12 +20,20 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--collection", required=True, metavar="NAME", help="name or slug")
         parser.add_argument("--feature-model", metavar="NAME", help="default: the one of the collection's own index")
+        parser.add_argument(
+            "--renew",
+            action="store_true",
+            help="drop the feature model's embeddings, of all collections, and take it as it is now: after an upgrade "
+            "or an exchange of its weights",
+        )
         parser.add_argument("--limit", type=int, metavar="N", help="stop after so many pictures")
 
     def handle(self, *args: Any, **options: Any) -> None:
         collection = _collection(options["collection"])
         try:
             model = _feature_model(options["feature_model"], collection)
+            if options["renew"]:
+                self.stdout.write(f"{model.name}: {feature_model_renew(model)} embeddings dropped.")
             done = self._embed(collection, model, options["limit"])
         except LookalikeError as error:
             raise CommandError(str(error)) from error
