@@ -83,11 +83,12 @@ class Pipeline:
             missing |= new_missing
             with timer("rules"):
                 hits = self._ruled(known)
-            if len(hits) >= need or exhausted or self._hopeless(known, depth):
+            if len(hits) >= need or exhausted or (not new_missing and self._hopeless(known, depth)):
                 page = hits[offset : offset + k]
                 return Ranking(page, len(hits) > offset + k, frozenset(missing), timer.ms)
-            depth = depth if new_missing else min(depth * GROWTH, MAX_DEPTH)
-            enough = depth
+            # Deeper each time also where pictures are gone: after a mass delete the best thousands may be.
+            depth = min(depth * GROWTH, MAX_DEPTH)
+            enough = need if new_missing else depth
 
     def _candidates(
         self, query: Descriptors, depth: int, enough: int, allowed: Ids | None, excluded: Ids, timer: _Timer

@@ -157,6 +157,23 @@ def test_deleted_pictures_are_left_out_and_reported(searched: Pipeline, rules: l
         assert [hit.id for hit in ranking.hits] == [hit.id for hit in full.hits[250:280]]
 
 
+def test_a_mass_delete_costs_few_rounds(searched: Pipeline, oracle: ExactIndex) -> None:
+    """The best four thousand are gone and nobody has noticed yet."""
+    _, best = oracle.search(QUERIES[:1], 4000)
+    gone, rounds = set(best[0].tolist()), 0
+
+    def lookup(ids: Sequence[int]) -> Mapping[int, Facts]:
+        nonlocal rounds
+        rounds += 1
+        return there([id_ for id_ in ids if id_ not in gone])
+
+    ranking = replace(searched, search_params={"nprobe": 64}).search(QUERIES[0], 20, lookup)
+    assert len(ranking.hits) == 20
+    assert rounds <= 10
+    _, left = oracle.search(QUERIES[:1], 20, excluded=best[0])
+    assert recall([[hit.id for hit in ranking.hits]], left) > 0.9
+
+
 def test_rules_that_drop_much_make_the_search_go_deeper(searched: Pipeline) -> None:
     def one_product(ids: Sequence[int]) -> Mapping[int, Facts]:
         return {id_: Facts(product=id_ % 40) for id_ in ids}
