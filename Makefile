@@ -22,11 +22,14 @@ help: ## this list
 demo: venv translations ## the whole site with a sample shop, on http://127.0.0.1:8000/ (PORT=8001: elsewhere)
 	@$(BIN)/python manage.py demo --port $(PORT) $(ARGS)
 
-test: check ## make check, then all tests on SQLite, then those that touch the database on a real Postgres
-	@export DATA_DIR=$$(mktemp -d) DATABASE_URL= REDIS_URL=; trap 'rm -rf "$$DATA_DIR"' EXIT; \
-	$(BIN)/python -m pytest $(ARGS); \
-	echo "Once more on Postgres: the tests that touch the database."; \
-	$(BIN)/python -m tests.services.run postgres -- $(BIN)/python -m pytest --database-only -m "not browser" $(ARGS)
+test: check ## make check, then all tests on SQLite; beside them, those that touch the database on a real Postgres
+	@export DATA_DIR=$$(mktemp -d) DATABASE_URL= REDIS_URL=; mkdir $$DATA_DIR/second; second=; failed=0; \
+	trap '[[ -z $$second ]] || { kill $$second; wait $$second; } 2>/dev/null; rm -rf "$$DATA_DIR"' EXIT; \
+	DATA_DIR=$$DATA_DIR/second $(BIN)/python -m tests.services.run postgres -- \
+	    $(BIN)/python -m pytest --database-only -m "not browser" $(ARGS) >$$DATA_DIR/second.log 2>&1 & second=$$!; \
+	$(BIN)/python -m pytest $(ARGS) || failed=$$?; \
+	echo "On Postgres, the tests that touch the database:"; \
+	wait $$second || failed=$$?; second=; cat $$DATA_DIR/second.log; exit $$failed
 
 smoke: venv translations ## the demo, started headless, searched once and stopped
 	@$(BIN)/python scripts/smoke.py

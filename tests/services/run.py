@@ -7,6 +7,7 @@ is printed and the command is not run; in CI that is a failure.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -17,6 +18,7 @@ VARIABLES = {"postgres": "DATABASE_URL", "redis": "REDIS_URL"}
 
 
 def main(arguments: list[str]) -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are stopped then too
     cut = arguments.index("--")
     names, command = arguments[:cut], arguments[cut + 1 :]
     with ExitStack() as stack:
