@@ -17,13 +17,12 @@ from django.utils.translation import gettext
 from catalog.errors import LookalikeError, gettext_noop
 from catalog.images import decode
 from catalog.models import Collection, Image, ImageRole
-from search.builds import index_for
 from search.embedding import descriptor_of, extractor_for, picture_limits, side_for
 from search.filters import Filters
 from search.models import IndexBuild, SearchIndex, SearchLog, UploadedQuery
 from search.ranking import Candidate, Facts, Ranking
 from search.search_log import log_search
-from search.serving import State, live
+from search.serving import State, default_index, live
 from search.types import Descriptors, Ids
 
 Box = tuple[int, int, int, int]  # x, y, width, height in upright original pixels
@@ -81,7 +80,7 @@ class SearchRequest:
         self.timings_ms = dict.fromkeys(("decode", "network", "coarse", "fine", "rules", "database", "total"), 0.0)
         self.collection, self.k, self.offset, self.filters, self.source = collection, k, offset, filters, source
         with self._timed("database"):
-            self.index = index or index_for(collection)
+            self.index = index or default_index(collection)
             self.gallery = Image.objects.filter(collection_id=self.index.collection_id, role=ImageRole.GALLERY)
 
     def run(self, describe: Callable[[], Descriptors], excluded: Ids | None = None) -> Results:

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 
+from catalog.models import Collection
+from search.builds import index_for
 from search.indexes import BadParameter, BrokenIndex, IndexFault, set_threads
 from search.indexes.saved import SavedBuild
 from search.models import IndexBuild, SearchIndex
@@ -124,7 +126,10 @@ class Live:
         if forget:
             self._forgot = time.monotonic()
             state = replace(state, masked=_NONE)
-        index = self._row()
+        try:
+            index = self._row()
+        except SearchIndex.DoesNotExist:  # deleted this very second; the next search of its collection has another
+            return state
         broken = index.active_build_id is not None and state.saved is None
         if _source(index) != _source(state.index) or (broken and forget) or state.side.dim != _dim(index):
             return self._open()
@@ -208,11 +213,25 @@ def live(index: SearchIndex) -> Live:
     return found
 
 
+_defaults: dict[tuple[int, object], tuple[float, SearchIndex]] = {}
+
+
+def default_index(collection: Collection) -> SearchIndex:
+    """The collection's default index, read at most once a second: another default is followed as a build is."""
+    key, now = (collection.pk, collection.created), time.monotonic()
+    checked, index = _defaults.get(key, (0.0, None))
+    if index is None or now - checked >= CHECK_EVERY_S:
+        index = index_for(collection)
+        _defaults[key] = now, index
+    return index
+
+
 def forget() -> None:
     """Close everything: in a child after a fork, and between tests."""
     global _lives_lock
     _lives_lock = threading.Lock()
     _lives.clear()
+    _defaults.clear()
 
 
 os.register_at_fork(after_in_child=forget)

@@ -17,7 +17,7 @@ from django.test.utils import CaptureQueriesContext
 
 from catalog.models import Image, ImageRole
 from search import serving
-from search.builds import build_activate, build_create, build_rollback, build_run
+from search.builds import build_activate, build_create, build_rollback, build_run, index_make_default
 from search.indexes.saved import INDEX
 from search.models import Embedding, FeatureModel, IndexBuild, SearchIndex
 from search.ranking import Facts
@@ -321,3 +321,19 @@ def test_a_live_of_its_own_sees_what_was_just_embedded() -> None:
     live(index).state()
     add_pictures(index, 5, seed=4)
     assert len(Live(index.pk).state()) == 15
+
+
+def test_another_default_index_is_followed_and_a_deleted_one_survived() -> None:
+    index = make_index(30)
+    collection = index.collection
+    assert serving.default_index(collection) == index
+    kept = live(index)
+    kept.state()
+    other = SearchIndex.objects.create(
+        collection=collection, name="other", feature_model=index.feature_model, is_default=False
+    )
+    index_make_default(other)
+    wait_until(lambda: serving.default_index(collection) == other)
+    index.delete()
+    time.sleep(serving.CHECK_EVERY_S)
+    assert len(kept.state()) == 30

@@ -13,8 +13,8 @@ from tests.search.indexes.descriptors import clustered
     ("count", "factory", "params"),
     [
         (1, "SQfp16", {}),
-        (20_000, "SQfp16", {}),
-        (20_001, "HNSW32,SQ8", {"efSearch": 128}),
+        (5_000, "SQfp16", {}),
+        (5_001, "HNSW32,SQ8", {"efSearch": 128}),
         (500_000, "HNSW32,SQ8", {"efSearch": 128}),
         (1_000_000, "IVF4096,SQ8", {"nprobe": 128}),
         (10_000_000, "IVF16384,SQ8", {"nprobe": 512}),
