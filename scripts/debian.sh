@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# scripts/debian.sh PACKAGE[:PROGRAM or PATH] … : install those of Debian's packages whose program is not there.
+# scripts/debian.sh PACKAGE[:PROGRAM or PATTERN of a path] … : install those of Debian's packages whose program is not there.
 # Needs root; for anybody else it says what is missing and goes on.
 set -euo pipefail
 missing=()
 for entry in "$@"; do
   package=${entry%%:*} sign=${entry#*:}
-  [[ $entry == *:* ]] && { [[ -e $sign ]] || command -v "$sign" >/dev/null; } && continue
+  [[ $entry == *:* ]] && { compgen -G "$sign" || command -v "$sign"; } >/dev/null && continue
   missing+=("$package")
 done
 [[ ${#missing[@]} -eq 0 ]] && exit 0
