@@ -15,8 +15,9 @@ from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 from numpy.typing import NDArray
 
-from catalog.images import Limits, decode
+from catalog.images import decode
 from catalog.models import Collection, Image
+from catalog.services import picture_limits
 from search.embedding_run import EmbeddingRun
 from search.extraction.errors import WeightsChanged
 from search.extraction.extractor import Extractor, build_extractor
@@ -35,10 +36,6 @@ OPEN_EXTRACTORS = 4  # networks kept in memory, the least recently used leaves
 _open: OrderedDict[tuple[int, str], Extractor] = OrderedDict()
 _lock = Lock()
 _building: dict[tuple[int, str], Lock] = {}
-
-
-def picture_limits() -> Limits:
-    return Limits(max_bytes=settings.IMAGE_MAX_BYTES, max_pixels=settings.IMAGE_MAX_PIXELS)
 
 
 def extractor_for(feature_model: FeatureModel) -> Extractor:

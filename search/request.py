@@ -17,7 +17,8 @@ from django.utils.translation import gettext
 from catalog.errors import LookalikeError, gettext_noop
 from catalog.images import decode
 from catalog.models import Collection, Image, ImageRole
-from search.embedding import descriptor_of, extractor_for, picture_limits, side_for
+from catalog.services import picture_limits
+from search.embedding import descriptor_of, extractor_for, side_for
 from search.filters import Filters
 from search.models import IndexBuild, SearchIndex, SearchLog, UploadedQuery
 from search.ranking import Candidate, Facts, Ranking

@@ -16,7 +16,7 @@ from PIL import Image as PillowImage
 from catalog.files import SWEEP_AFTER, file_put, files_lock, is_older, listing
 from catalog.images import SUFFIXES, decode
 from catalog.models import Collection
-from search.embedding import picture_limits
+from catalog.services import picture_limits
 from search.models import UploadedQuery
 
 FOLDER = "queries"

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("openvino", "onnxruntime", "faiss-cpu", "numpy", "pillow", "scikit-image", "django", "torch", "torchvision")
+PACKAGES = ("openvino", "onnxruntime", "faiss-cpu", "numpy", "pillow", "django", "torch", "torchvision")
 
 
 def facts() -> dict[str, Any]:

@@ -10,9 +10,9 @@ from tqdm import tqdm
 
 from catalog.errors import LookalikeError
 from catalog.jobs import JobState
-from catalog.models import Collection
-from search.builds import build_create, build_run, index_for, index_make_default
-from search.models import FeatureModel, IndexBuild, SearchIndex
+from search.builds import build_create, build_run, index_make_default
+from search.management.named import collection_named, feature_model_named, index_named
+from search.models import IndexBuild, SearchIndex
 
 
 class Command(BaseCommand):
@@ -60,10 +60,7 @@ def _chosen(collection: str, name: str | None, feature_model: str | None) -> Sea
     """The index named; made, where a feature model is named too and the collection has no such index."""
     if feature_model is None:
         return index_named(collection, name)
-    model = FeatureModel.objects.filter(name=feature_model).first()
-    if model is None:
-        names = ", ".join(FeatureModel.objects.values_list("name", flat=True)) or "none"
-        raise CommandError(f"There is no feature model '{feature_model}'. There are: {names}.")
+    model = feature_model_named(feature_model)
     index, created = SearchIndex.objects.get_or_create(
         collection=collection_named(collection),
         name=name or model.name,
@@ -71,28 +68,6 @@ def _chosen(collection: str, name: str | None, feature_model: str | None) -> Sea
     )
     if not created and index.feature_model_id != model.pk:
         raise CommandError(f"The index {index} has the feature model {index.feature_model}. Give it another --index.")
-    return index
-
-
-def collection_named(collection: str) -> Collection:
-    """By slug, else by name. Raises CommandError with the choices."""
-    found = Collection.objects.filter(slug=collection).first() or Collection.objects.filter(name=collection).first()
-    if found is None:
-        slugs = ", ".join(Collection.objects.values_list("slug", flat=True)) or "none"
-        raise CommandError(f"There is no collection '{collection}'. There are: {slugs}.")
-    return found
-
-
-def index_named(collection: str, name: str | None) -> SearchIndex:
-    """The index a command names. Raises CommandError with the choices."""
-    found = collection_named(collection)
-    if name is None:
-        return index_for(found)
-    indexes = SearchIndex.objects.filter(collection=found).select_related("feature_model", "active_build")
-    index = indexes.filter(name=name).first()
-    if index is None:
-        names = ", ".join(indexes.values_list("name", flat=True)) or "none"
-        raise CommandError(f"{found.slug} has no index '{name}'. It has: {names}.")
     return index
 
 

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from search.consistency import consistency_of
 from search.maintenance import repair
-from search.management.commands.build_index import index_named
+from search.management.named import index_named
 from search.models import SearchIndex
 from search.tasks import build_run
 

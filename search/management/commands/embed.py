@@ -10,7 +10,9 @@ from tqdm import tqdm
 
 from catalog.errors import LookalikeError
 from catalog.models import Collection
+from search.builds import index_for
 from search.embedding import embed_pending, feature_model_renew
+from search.management.named import collection_named, feature_model_named
 from search.models import Embedding, FeatureModel
 
 
@@ -29,7 +31,7 @@ class Command(BaseCommand):
         parser.add_argument("--limit", type=int, metavar="N", help="stop after so many pictures")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        collection = _collection(options["collection"])
+        collection = collection_named(options["collection"])
         try:
             model = _feature_model(options["feature_model"], collection)
             if options["renew"]:
@@ -56,21 +58,5 @@ class Command(BaseCommand):
                 raise CommandError("Stopped. Run it again to go on.", returncode=130) from None
 
 
-def _collection(wanted: str) -> Collection:
-    found = Collection.objects.filter(slug=wanted).first() or Collection.objects.filter(name=wanted).first()
-    if found is None:
-        there = ", ".join(Collection.objects.values_list("slug", flat=True)[:20]) or "none"
-        raise CommandError(f"There is no collection '{wanted}'. There are: {there}.")
-    return found
-
-
 def _feature_model(wanted: str | None, collection: Collection) -> FeatureModel:
-    if wanted is None:
-        from search.builds import index_for
-
-        return index_for(collection).feature_model
-    found = FeatureModel.objects.filter(name=wanted).first()
-    if found is None:
-        there = ", ".join(FeatureModel.objects.values_list("name", flat=True)[:20]) or "none"
-        raise CommandError(f"There is no feature model '{wanted}'. There are: {there}.")
-    return found
+    return index_for(collection).feature_model if wanted is None else feature_model_named(wanted)
