@@ -1,17 +1,30 @@
 """Rows of the search side."""
 
 from search.models.access import ApiKey, Scope
+from search.models.duplicates import (
+    DecidedPair,
+    DuplicateGroup,
+    DuplicateMember,
+    DuplicateScan,
+    PerceptualHash,
+)
 from search.models.evaluation import EvaluationRun, QueryResult
 from search.models.features import Embedding, FeatureModel
-from search.models.indexes import IndexBuild, SearchIndex
+from search.models.indexes import Engine, IndexBuild, SearchIndex
 from search.models.queries import SearchLog, UploadedQuery
 
 __all__ = [
     "ApiKey",
+    "DecidedPair",
+    "DuplicateGroup",
+    "DuplicateMember",
+    "DuplicateScan",
     "Embedding",
+    "Engine",
     "EvaluationRun",
     "FeatureModel",
     "IndexBuild",
+    "PerceptualHash",
     "QueryResult",
     "Scope",
     "SearchIndex",

@@ -47,6 +47,22 @@ class FeatureModel(models.Model):
     runtime = models.CharField(
         _("runtime"), max_length=10, choices=[(r.value, r.value) for r in RUNTIMES], default=Runtime.AUTO.value
     )
+    projection = models.CharField(
+        _("projection"),
+        max_length=200,
+        blank=True,
+        help_text=_("PCA or whitening applied to the descriptor: a file that fit_projection wrote. Empty: none."),
+    )
+    projection_sha256 = models.CharField(_("SHA-256 of the projection"), max_length=64, blank=True)
+    projected_from = models.ForeignKey(
+        "self",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="projections",
+        verbose_name=_("projected from"),
+        help_text=_("Its stored embeddings are projected, so that no picture goes through the network again."),
+    )
     dim = models.PositiveIntegerField(_("dimensions"), default=0, editable=False)
     fingerprint = models.CharField(_("fingerprint"), max_length=64, blank=True, editable=False)
     is_default = models.BooleanField(_("default for new collections"), default=False)

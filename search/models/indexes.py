@@ -15,6 +15,11 @@ from catalog.models import Collection
 from search.models.features import FeatureModel
 
 
+class Engine(models.TextChoices):
+    FAISS = "faiss", "FAISS"
+    MILVUS = "milvus", "Milvus"
+
+
 class SearchIndex(models.Model):
     """How a collection is searched: a feature model, a FAISS factory and the ranking on top."""
 
@@ -23,11 +28,21 @@ class SearchIndex(models.Model):
     feature_model = models.ForeignKey(
         FeatureModel, models.PROTECT, related_name="indexes", verbose_name=_("feature model")
     )
+    engine = models.CharField(
+        _("engine"),
+        max_length=10,
+        choices=Engine,
+        default=Engine.FAISS,
+        help_text=_("Milvus: on the server that MILVUS_URI names, for more than one machine holds."),
+    )
+    preset = models.CharField(
+        _("preset"), max_length=40, blank=True, help_text=_("A named kind of index, instead of a factory string.")
+    )
     factory = models.CharField(
-        _("FAISS factory"),
+        _("factory"),
         max_length=100,
         blank=True,
-        help_text=_("For example IVF512,Flat. Empty: chosen by the size of the collection."),
+        help_text=_("For example IVF512,Flat. Empty: the preset's, or chosen by the size of the collection."),
     )
     search_params = models.JSONField(
         _("search parameters"),
@@ -40,6 +55,28 @@ class SearchIndex(models.Model):
         default=200,
         help_text=_("How many coarse candidates are scored with the original descriptors."),
     )
+    rules_depth = models.PositiveIntegerField(
+        _("rules depth"), default=200, help_text=_("How many of the best candidates the business rules see.")
+    )
+    expansion = models.JSONField(
+        _("query expansion"),
+        default=dict,
+        blank=True,
+        help_text=_('For example {"method": "alpha", "k": 5, "alpha": 3}. Empty: none.'),
+    )
+    dba_neighbours = models.PositiveIntegerField(
+        _("database-side augmentation"),
+        default=0,
+        help_text=_("Each picture's descriptor is averaged with this many neighbours when the index is built. 0: off."),
+    )
+    calibration = models.JSONField(_("calibration"), default=dict, blank=True, editable=False)
+    cut_off = models.FloatField(
+        _("cut-off"),
+        null=True,
+        blank=True,
+        help_text=_("Hits whose calibrated probability is lower are folded away. Empty: all are shown."),
+    )
+    tuning = models.JSONField(_("tuning"), default=dict, blank=True, editable=False)
     rules = models.JSONField(
         _("business rules"),
         default=list,
@@ -79,13 +116,17 @@ class IndexBuild(Job):
 
     index = models.ForeignKey(SearchIndex, models.CASCADE, related_name="builds", verbose_name=_("index"))
     activate_when_done = models.BooleanField(_("activate when done"), default=True)
-    factory = models.CharField(_("FAISS factory"), max_length=100, blank=True)
+    engine = models.CharField(_("engine"), max_length=10, choices=Engine, default=Engine.FAISS)
+    factory = models.CharField(_("factory"), max_length=100, blank=True)
     fingerprint = models.CharField(_("fingerprint"), max_length=64, blank=True)
     watermark = models.PositiveBigIntegerField(
         _("watermark"), default=0, help_text=_("Embeddings up to this id were there when the build began.")
     )
     count = models.PositiveBigIntegerField(_("pictures"), default=0)
     size_bytes = models.PositiveBigIntegerField(_("bytes on disk"), default=0)
+    code_bytes = models.PositiveBigIntegerField(
+        _("bytes in memory"), default=0, help_text=_("Of the coarse index; the original descriptors stay on disk.")
+    )
     ann_recall = models.FloatField(
         "ann_recall@10", null=True, blank=True, help_text=_("Overlap of the first ten with exact search.")
     )
