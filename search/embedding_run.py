@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from django.conf import settings
@@ -23,7 +23,7 @@ from catalog.models import Collection, Image
 from search.extraction.extractor import Extractor
 from search.extraction.preprocess import Pixels
 from search.models import Embedding, FeatureModel
-from search.vectors import to_bytes
+from search.vectors import from_bytes, to_bytes
 
 log = logging.getLogger(__name__)
 
@@ -86,12 +86,29 @@ class EmbeddingRun:
                 return
             waiting = self.pending().filter(pk__gte=block * BLOCK, pk__lt=(block + 1) * BLOCK)
             files = list(waiting.values_list("pk", "file")[:limit])
+            files = self._projected(files)
             for batch in _batches(self._prepared(files, executor), settings.EXTRACTION_BATCH):
                 self._store(batch)
                 self.done += len(batch)
                 self.total = max(self.total, self.done)
                 if on_progress:
                     on_progress(self.done, self.total)
+
+    def _projected(self, files: list[tuple[int, str]]) -> list[tuple[int, str]]:
+        """Embed what needs no network, for the model without the projection embedded it; the files that are left."""
+        base = self.feature_model.projected_from
+        if base is None or replace(self.feature_model.spec, projection="", projection_sha256="") != base.spec:
+            return files
+        keys = [key for key, _ in files]
+        stored = Embedding.objects.filter(feature_model=base, image__in=keys, vector__isnull=False)
+        rows = [(key, vector) for key, vector in stored.values_list("image_id", "vector") if vector is not None]
+        if not rows:
+            return files
+        x = self.extractor.project(np.stack([from_bytes(vector, base.dim) for _, vector in rows]))
+        _insert([self._row(key, data) for (key, _), data in zip(rows, to_bytes(x), strict=True)])
+        self.done += len(rows)
+        projected = {key for key, _ in rows}
+        return [(key, name) for key, name in files if key not in projected]
 
     def _prepared(self, files: list[tuple[int, str]], executor: ThreadPoolExecutor) -> Iterator[Prepared]:
         """Decoded beside the network, in order, and never more than three batches ahead of it."""

@@ -12,12 +12,15 @@ from search.extraction.spec import ExtractorSpec, Pooling
 CODE_VERSION = 1
 
 
-def fingerprint(spec: ExtractorSpec, *, weights: str, preprocessing: Preprocessing, precision: str, maps: bool) -> str:
+def fingerprint(
+    spec: ExtractorSpec, *, weights: str, preprocessing: Preprocessing, precision: str, maps: bool, projection: str = ""
+) -> str:
     """SHA-256 over everything that changes a descriptor, and over nothing else.
 
     ``weights`` identifies the numbers of the network wherever they lie; ``precision`` is the class of
     arithmetic ("float" for float32, bfloat16 and float16, whose descriptors agree to a cosine of about 0.999
     and may be mixed). Pooling counts only where the network gives feature ``maps``, the exponent only in GeM.
+    ``projection`` identifies the numbers of PCA or whitening; empty: none.
     """
     pooling = spec.pooling.value if maps else "none"
     parts = {
@@ -29,5 +32,7 @@ def fingerprint(spec: ExtractorSpec, *, weights: str, preprocessing: Preprocessi
         "pooling": pooling,
         "gem_p": float(spec.gem_p) if pooling == Pooling.GEM.value else None,
         "precision": precision,
+        # Only where there is one: descriptors stored before projections were thought of keep their fingerprint.
+        **({"projection": projection} if projection else {}),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -25,7 +25,8 @@ class ExtractorSpec:
     """``weights`` is a path, a URL, or for torchvision 'default' or 'none'.
 
     ``preprocessing`` overrides the backbone's own: resize (short side, pixels), crop (pixels), mean and
-    std (three numbers each, in pixel values 0 to 255).
+    std (three numbers each, in pixel values 0 to 255). ``projection`` is a file of PCA or whitening; its SHA-256 is
+    that of its numbers.
     """
 
     backbone: str
@@ -36,3 +37,5 @@ class ExtractorSpec:
     gem_p: float = 3.0
     preprocessing: Mapping[str, object] = field(default_factory=dict)
     runtime: Runtime = Runtime.AUTO
+    projection: str = ""
+    projection_sha256: str = ""

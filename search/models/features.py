@@ -91,6 +91,8 @@ class FeatureModel(models.Model):
             gem_p=self.gem_p,
             preprocessing=dict(self.preprocessing),
             runtime=Runtime(self.runtime),
+            projection=self.projection,
+            projection_sha256=self.projection_sha256,
         )
 
 
