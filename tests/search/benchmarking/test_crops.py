@@ -39,7 +39,7 @@ class Slow:
 
 def test_counts_and_held_out_pictures(pictures, tmp_path) -> None:
     plan = crops.plan_of(60, 100, Slow())
-    crops.make(pictures, plan, Slow(), SIDE, tmp_path, lambda done: None)
+    crops.make(pictures, plan, Slow(), SIDE, tmp_path, lambda _: None)
     base = np.fromfile(tmp_path / crops.BASE, "<f2").reshape(-1, 12)
     queries = np.fromfile(tmp_path / crops.QUERIES, "<f2").reshape(-1, 12)
     assert (plan.held_out, plan.crops) == (2, 2)
@@ -54,7 +54,7 @@ def test_counts_and_held_out_pictures(pictures, tmp_path) -> None:
 def test_a_killed_run_goes_on_and_gives_the_same(pictures, tmp_path) -> None:
     plan = crops.plan_of(60, 100, Slow())
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    crops.make(pictures, plan, Slow(), SIDE, whole, lambda done: None)
+    crops.make(pictures, plan, Slow(), SIDE, whole, lambda _: None)
 
     def stop(done: int) -> None:
         if done == 32:
@@ -70,9 +70,9 @@ def test_a_killed_run_goes_on_and_gives_the_same(pictures, tmp_path) -> None:
 
 
 def test_another_plan_is_refused(pictures, tmp_path) -> None:
-    crops.make(pictures, crops.plan_of(60, 100, Slow()), Slow(), SIDE, tmp_path, lambda done: None)
+    crops.make(pictures, crops.plan_of(60, 100, Slow()), Slow(), SIDE, tmp_path, lambda _: None)
     with pytest.raises(ValueError, match="empty folder"):
-        crops.make(pictures, crops.plan_of(60, 500, Slow()), Slow(), SIDE, tmp_path, lambda done: None)
+        crops.make(pictures, crops.plan_of(60, 500, Slow()), Slow(), SIDE, tmp_path, lambda _: None)
 
 
 def test_crops_differ_and_lie_inside() -> None:
