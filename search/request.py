@@ -1,12 +1,14 @@
-"""One search from a picture to hydrated hits, its parts timed."""
+"""One search from example pictures to hydrated hits, its parts timed."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from django.core.cache import cache
@@ -18,7 +20,11 @@ from catalog.errors import LookalikeError, gettext_noop
 from catalog.images import decode
 from catalog.models import Collection, Image, ImageRole
 from catalog.services import picture_limits
+from search.calibration import Calibration
+from search.calibrations import calibration_of
 from search.embedding import descriptor_of, extractor_for, side_for
+from search.examples import Box, Example, away, examples_check, liked
+from search.expansion import BadExpansion, Expansion, expand
 from search.filters import Filters
 from search.models import IndexBuild, SearchIndex, SearchLog, UploadedQuery
 from search.ranking import Candidate, Facts, Ranking
@@ -26,7 +32,8 @@ from search.search_log import log_search
 from search.serving import State, default_index, live
 from search.types import Descriptors, Ids
 
-Box = tuple[int, int, int, int]  # x, y, width, height in upright original pixels
+logger = logging.getLogger(__name__)
+
 DEEPEST = 1000  # offset + k
 HYDRATED_AT_ONCE = 64  # candidates read as whole rows; more are read as bare facts first
 DESCRIPTOR_CACHE_S = 600
@@ -52,57 +59,134 @@ class BadPage(LookalikeError):
     cure = gettext_noop("Ask for at least one, and for none beyond the %(deepest)s best.")
 
 
+class NotCalibrated(LookalikeError):
+    code = "not_calibrated"
+    text = gettext_noop("The scores of the index %(index)s are not calibrated: no hit has a probability.")
+    cure = gettext_noop("Build the index, or run manage.py calibrate; or search without a least probability.")
+    status = 409
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What a business rule did to a hit, in the reader's language."""
+
+    rule: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
 @dataclass(frozen=True)
 class Hit:
     image: Image  # its product selected with it
     score: float  # inner product of the unit descriptors
     rank: int  # from 1
-    reasons: tuple[str, ...] = ()  # what business rules did to it, in the reader's language
+    reasons: tuple[Moved, ...] = ()
+    probability: float | None = None  # that it is relevant; None where scores are not calibrated
 
 
 @dataclass(frozen=True)
 class Results:
     hits: list[Hit]
     has_more: bool
-    timings_ms: dict[str, float]  # decode, network, coarse, fine, rules, database, total
+    timings_ms: dict[str, float]  # decode, network, coarse, fine, rules, database, total; expansion if there was one
     index: SearchIndex
     build: IndexBuild | None  # None: exact search over all embeddings answered
+    tiers: tuple[Any, ...] = ()  # what each tier did: search.ranking.Tier
+    cut_off: float | None = None  # hits less probable than this are folded away by pages
+    descriptors: int = 1  # examples that were searched by
 
 
 class SearchRequest:
-    """Raises BadPage at once. ``run`` searches; the ``from_`` methods give it the query's descriptor."""
+    """Raises BadPage at once. ``run`` searches."""
 
     def __init__(
-        self, collection: Collection, index: SearchIndex | None, k: int, offset: int, filters: Filters, source: str
+        self,
+        collection: Collection,
+        index: SearchIndex | None,
+        k: int,
+        offset: int,
+        filters: Filters,
+        source: str,
+        min_probability: float | None = None,
+        expansion: Expansion | None = None,
     ) -> None:
         if k < 1 or offset < 0 or offset + k > DEEPEST:
             raise BadPage(first=offset + 1, last=offset + k, deepest=DEEPEST)
         self._started = time.perf_counter()
         self.timings_ms = dict.fromkeys(("decode", "network", "coarse", "fine", "rules", "database", "total"), 0.0)
         self.collection, self.k, self.offset, self.filters, self.source = collection, k, offset, filters, source
+        self.min_probability = min_probability
         with self._timed("database"):
             self.index = index or default_index(collection)
             self.gallery = Image.objects.filter(collection_id=self.index.collection_id, role=ImageRole.GALLERY)
+        self.expansion = _expansion(self.index) if expansion is None else expansion
+        self.calibration = calibration_of(self.index)
+        if min_probability is not None and self.calibration is None:
+            raise NotCalibrated(index=self.index)
 
-    def run(self, describe: Callable[[], Descriptors], excluded: Ids | None = None) -> Results:
-        """Raises NothingToSearch, and what ``describe`` raises."""
+    def run(self, examples: Sequence[Example], exclude_examples: bool = True) -> Results:
+        """Raises BadExamples, NothingToSearch, and what extraction raises."""
+        examples_check(examples)
         with self._timed("database"):
-            self._refuse_empty(live(self.index).state())
-        query = describe()
+            state = live(self.index).state()
+            self._refuse_empty(state)
+        stored = np.unique([example.image.pk for example in examples if example.image is not None]).astype(np.int64)
+        query = self._query(examples, state, stored)
         with self._timed("database"):
             allowed = self._allowed()
         lookup = _Lookup(self.gallery)
         ranking, state = live(self.index).search(
-            query, self.k, lookup, offset=self.offset, allowed=allowed, excluded=excluded
+            query,
+            self.k,
+            lookup,
+            offset=self.offset,
+            allowed=allowed,
+            excluded=stored if exclude_examples else None,
         )
         with self._timed("database"):
-            hits = self._hits(ranking, lookup)
+            hits = self._hits(ranking, lookup, query)
         for part, milliseconds in ranking.timings_ms.items():
             self.timings_ms[part] += milliseconds
         self.timings_ms["total"] = 1000 * (time.perf_counter() - self._started)
-        results = Results(hits, ranking.has_more, self._rounded(), self.index, state.build)
+        results = self._results(ranking, hits, state, len(examples))
         log_search(_line(results, self.source))
         return results
+
+    def _query(self, examples: Sequence[Example], state: State, stored: Ids) -> Descriptors:
+        """(dim,) of all examples together. What is liked is expanded; what is not is taken off after that."""
+        x = np.stack([self._describe(example) for example in examples])
+        weights = np.array([example.weight for example in examples])
+        query = liked(x, weights)
+        if self.expansion:
+            with self._timed("expansion"):
+                query = expand(state.pipeline, query[None], self.expansion, [stored])[0]
+        return away(query, x, weights)
+
+    def _describe(self, example: Example) -> Descriptors:
+        if example.image is not None:
+            return self.from_image(example.image, example.box)
+        if example.query is not None:
+            return self.from_upload(example.query, example.box)
+        return self.from_bytes(example.data or b"", example.box)
+
+    def _results(self, ranking: Ranking, hits: list[Hit], state: State, descriptors: int) -> Results:
+        has_more = ranking.has_more
+        if self.min_probability is not None:
+            least = self.min_probability
+            kept = [hit for hit in hits if hit.probability is not None and hit.probability >= least]
+            hits, has_more = kept, has_more and len(kept) == len(hits)
+        return Results(
+            hits,
+            has_more,
+            self._rounded(),
+            self.index,
+            state.build,
+            tuple(getattr(ranking, "tiers", ())),
+            self.index.cut_off,
+            descriptors,
+        )
 
     def from_bytes(self, data: bytes, box: Box | None, size: UploadedQuery | None = None) -> Descriptors:
         """(dim,) of a picture's bytes, or of a box of it. ``size``: its row, if its pixels are known before."""
@@ -147,12 +231,13 @@ class SearchRequest:
         # iterator(): on Postgres that is a cursor, planned for its first rows, of which all are wanted.
         return np.fromiter(self.filters.apply(self.gallery.order_by()).values_list("id", flat=True), np.int64)
 
-    def _hits(self, ranking: Ranking, lookup: _Lookup) -> list[Hit]:
+    def _hits(self, ranking: Ranking, lookup: _Lookup, query: Descriptors) -> list[Hit]:
         images = lookup.images([candidate.id for candidate in ranking.hits])
         there = [candidate for candidate in ranking.hits if candidate.id in images]
+        probabilities = _probabilities(self.calibration, query, [candidate.score for candidate in there])
         return [
-            Hit(images[candidate.id], candidate.score, self.offset + place, _reasons(candidate))
-            for place, candidate in enumerate(there, start=1)
+            Hit(images[candidate.id], candidate.score, self.offset + place, _reasons(candidate), probability)
+            for place, (candidate, probability) in enumerate(zip(there, probabilities, strict=True), start=1)
         ]
 
     def _rounded(self) -> dict[str, float]:
@@ -164,6 +249,7 @@ class SearchRequest:
         try:
             yield
         finally:
+            self.timings_ms.setdefault(part, 0.0)
             self.timings_ms[part] += 1000 * (time.perf_counter() - start)
 
 
@@ -195,8 +281,26 @@ def _facts(image: Image) -> Facts:
     return Facts(product.pk, product.stock, product.price, product.category) if product else Facts()
 
 
-def _reasons(candidate: Candidate) -> tuple[str, ...]:
-    return tuple(gettext(reason.text) % reason.params for reason in candidate.reasons)
+def _reasons(candidate: Candidate) -> tuple[Moved, ...]:
+    reasons = candidate.reasons
+    return tuple(Moved(getattr(reason, "rule", ""), gettext(reason.text) % reason.params) for reason in reasons)
+
+
+def _probabilities(
+    calibration: Calibration | None, query: Descriptors, scores: Sequence[float]
+) -> list[float] | list[None]:
+    if calibration is None:
+        return [None] * len(scores)
+    background = calibration.background(query)
+    return [calibration.probability(score, background) for score in scores]
+
+
+def _expansion(index: SearchIndex) -> Expansion:
+    try:
+        return Expansion.from_dict(index.expansion)
+    except BadExpansion as error:  # refused in the admin; still no reason to answer nothing
+        logger.error("the query expansion of index %s is left out: %s", index, error)
+        return Expansion.none()
 
 
 def _line(results: Results, source: str) -> SearchLog:

@@ -35,6 +35,15 @@ class ExactIndex:
     def ids(self) -> Ids:
         return self._view[0]
 
+    def vectors(self, ids: Ids) -> Descriptors:
+        """(len(ids), dim) float32. Raises KeyError for an id that is not held."""
+        held, rows = self._view
+        order = np.argsort(held)
+        places = order[np.searchsorted(held, ids, sorter=order).clip(max=max(len(held) - 1, 0))] if len(held) else order
+        if len(places) != len(ids) or not np.array_equal(held[places], ids):
+            raise KeyError(f"not held: {np.setdiff1d(ids, held)[:3].tolist()}")
+        return rows[places].astype(np.float32)
+
     def train(self, x: Descriptors) -> None:
         """Nothing to learn."""
 

@@ -142,7 +142,7 @@ def test_reasons_come_in_the_readers_language(shop: Collection, monkeypatch: pyt
     with translation.override("en"):
         results = search_by_picture(shop, _jpeg(), k=12)
     assert [bool(hit.image.product.stock) for hit in results.hits] == [True] * 6 + [False] * 6
-    assert any("IN STOCK: MOVED UP" in reason for hit in results.hits for reason in hit.reasons)
+    assert any("IN STOCK: MOVED UP" in reason.text for hit in results.hits for reason in hit.reasons)
 
 
 def test_an_empty_collection_and_one_that_waits_say_so(picture: Callable[..., bytes]) -> None:
