@@ -20,9 +20,9 @@ from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from catalog.admin.wording import error_text as error_text
 from catalog.errors import LookalikeError
 from catalog.models import Image
 
@@ -72,11 +72,6 @@ def thumbnail(image: Image | None, *, large: bool = False, href: str | None = No
         thumbnail_url(image),
         str(image),
     )
-
-
-def error_text(error: LookalikeError) -> str:
-    """Cause and cure in the reader's language."""
-    return error.render(gettext)
 
 
 def table(rows: Iterable[tuple[object, object]]) -> SafeString:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog.admin.base import error_text
 from catalog.errors import LookalikeError
-from catalog.images import decode
+from catalog.images import TooManyBytes, decode
 from catalog.services import picture_limits
 
 PICTURES = "image/*,.avif,.heic,.tif,.tiff,.bmp"
@@ -34,7 +34,7 @@ class PictureField(forms.FileField):
         if not isinstance(upload, UploadedFile):
             return upload
         if (upload.size or 0) > settings.IMAGE_MAX_BYTES:
-            raise ValidationError(gettext("The file has more than %d bytes.") % settings.IMAGE_MAX_BYTES)
+            raise ValidationError(error_text(TooManyBytes(max_bytes=settings.IMAGE_MAX_BYTES)))
         content = upload.read()
         try:
             decode(content, limits=picture_limits())

@@ -10,7 +10,6 @@ from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
@@ -19,10 +18,11 @@ from django.utils.translation import gettext_lazy as _
 from catalog.admin.base import NOTHING, error_text, object_link, table
 from catalog.admin.filters import UsedRowsFilter, collection_filter
 from catalog.admin.jobs import JobAdmin, duration
+from catalog.admin.wording import size
 from catalog.errors import LookalikeError
 from catalog.jobs import JobState
 from search.builds import build_activate
-from search.models import IndexBuild
+from search.models import Engine, IndexBuild
 
 GOOD_RECALL = 0.9  # below it, the list points it out
 
@@ -39,19 +39,21 @@ class IndexBuildAdmin(JobAdmin):
         "__str__",
         "progress",
         "active",
-        "factory",
+        "kind_shown",
         "pictures",
+        "memory_shown",
         "size_shown",
         "recall_shown",
         "when",
     )
-    list_filter = ("state", ("index", UsedRowsFilter), collection_filter("index__collection"))
+    list_filter = ("state", "engine", ("index", UsedRowsFilter), collection_filter("index__collection"))
     list_select_related = ("index__collection",)
     actions = ("activate", "cancel")
     object_actions = ("activate", "cancel")
+    measured = ("memory_shown", "size_shown", "recall_shown")
     fieldsets: ClassVar[Any] = (
         (None, {"fields": ("progress", "index_shown", "active", "activate_when_done", "error_shown")}),
-        (_("Content"), {"fields": ("factory", "pictures", "size_shown", "recall_shown", "watermark", "fingerprint")}),
+        (_("Content"), {"fields": ("engine", "factory", "pictures", *measured, "watermark", "fingerprint")}),
         (_("Time"), {"fields": ("took", "stages", ("created", "created_by"), ("started", "finished"))}),
         (_("Files"), {"fields": ("folder_shown",)}),
     )
@@ -61,8 +63,7 @@ class IndexBuildAdmin(JobAdmin):
         "active",
         "error_shown",
         "pictures",
-        "size_shown",
-        "recall_shown",
+        *measured,
         "took",
         "stages",
         "folder_shown",
@@ -108,9 +109,24 @@ class IndexBuildAdmin(JobAdmin):
     def pictures(self, build: IndexBuild) -> str:
         return f"{build.count:,}"
 
+    @admin.display(description=_("factory"), ordering="factory")
+    def kind_shown(self, build: IndexBuild) -> SafeString | str:
+        """The factory, with its engine where that is not the usual one."""
+        if build.engine == Engine.FAISS:
+            return build.factory
+        return format_html('{} <span class="lk-detail">{}</span>', build.factory, build.get_engine_display())
+
+    @admin.display(description=_("in memory"), ordering="code_bytes")
+    def memory_shown(self, build: IndexBuild) -> SafeString | str:
+        """Of the coarse index, and how much of it is one picture's."""
+        if not build.code_bytes:  # built before it was measured
+            return NOTHING
+        each = gettext("%s B a picture") % f"{build.code_bytes / max(1, build.count):,.0f}"
+        return format_html('{} <span class="lk-detail">{}</span>', size(build.code_bytes), each)
+
     @admin.display(description=_("on disk"), ordering="size_bytes")
     def size_shown(self, build: IndexBuild) -> str:
-        return filesizeformat(build.size_bytes)
+        return size(build.size_bytes)
 
     @admin.display(description="ann_recall@10", ordering="ann_recall")
     def recall_shown(self, build: IndexBuild) -> SafeString | str:

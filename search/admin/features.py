@@ -1,4 +1,4 @@
-"""Feature models and the descriptors they gave."""
+"""Feature models: named configurations of the extractor, copied to be changed."""
 
 from __future__ import annotations
 
@@ -17,9 +17,17 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from catalog.admin.base import ModelForm, ReadOnlyAdmin, SiteAdmin, admin_url, error_text, list_link, may, thumbnail
+from catalog.admin.base import (
+    NOTHING,
+    ModelForm,
+    SiteAdmin,
+    admin_url,
+    error_text,
+    list_link,
+    may,
+    object_link,
+)
 from catalog.admin.collections import count_of
-from catalog.admin.filters import collection_filter
 from catalog.admin.forms import JSONTextField
 from catalog.errors import LookalikeError
 from catalog.models import Collection
@@ -84,18 +92,30 @@ class FeatureModelForm(ModelForm):
 @admin.register(FeatureModel)
 class FeatureModelAdmin(SiteAdmin):
     form = FeatureModelForm
-    list_display = ("name", "backbone", "pooling", "dim", "embedding_total", "index_total", "runtime", "is_default")
+    list_display = (
+        "name",
+        "backbone",
+        "pooling",
+        "dim_shown",
+        "embedding_total",
+        "index_total",
+        "runtime",
+        "is_default",
+    )
     list_filter = ("backbone", "pooling")
     search_fields = ("name", "backbone")
     actions = ("embed_missing", "embed_again", "copy")
     object_actions = ("embed_missing", "embed_again", "copy")
     configuration = ("backbone", "layer", "weights", "weights_sha256", "pooling", "gem_p", "preprocessing", "runtime")
+    projected = ("projection", "projection_sha256", "projected_from")  # made by fit_projection, never by hand
+    projection_facts = ("projection_shown", "projection_sha256", "source_shown")
     facts = ("dim", "fingerprint", "embedding_total", "index_total", "created")
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return (
             super()
             .get_queryset(request)
+            .select_related("projected_from")
             .annotate(
                 embedding_count=count_of(Embedding.objects.all(), "feature_model"),
                 index_count=count_of(SearchIndex.objects.all(), "feature_model"),
@@ -109,10 +129,12 @@ class FeatureModelAdmin(SiteAdmin):
         made: list[Any] = [(None, {"fields": ("name", "is_default")})]
         made += [(_("Network"), {"fields": ("backbone", *parts[0]), "description": note})]
         made += [(_("Descriptor"), {"fields": parts[1]})]
+        if obj and obj.projection:
+            made += [(_("Projection"), {"fields": self.projection_facts})]
         return [*made, (_("Facts"), {"fields": self.facts})] if obj else made
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return (*self.facts, *(self.configuration if obj and self._is_fixed(obj) else ()))
+        return (*self.facts, *self.projection_facts, *(self.configuration if obj and self._is_fixed(obj) else ()))
 
     @staticmethod
     def _is_fixed(obj: FeatureModel) -> bool:
@@ -128,6 +150,20 @@ class FeatureModelAdmin(SiteAdmin):
 
     def has_reembed_permission(self, request: HttpRequest) -> bool:
         return may(request, "add", Embedding) and may(request, "delete", Embedding)
+
+    @admin.display(description=_("dimensions"), ordering="dim")
+    def dim_shown(self, row: FeatureModel) -> str:
+        """``512``, or ``1280 → 256`` where a projection made them fewer."""
+        before = row.projected_from.dim if row.projected_from else 0
+        return f"{before} → {row.dim}" if row.projection and before else f"{row.dim or NOTHING}"
+
+    @admin.display(description=_("projection"))
+    def projection_shown(self, row: FeatureModel) -> SafeString:
+        return format_html("<code>{}</code> · {}", row.projection, gettext("%s dimensions") % self.dim_shown(row))
+
+    @admin.display(description=_("projected from"))
+    def source_shown(self, row: FeatureModel) -> SafeString:
+        return object_link(row.projected_from)
 
     @admin.display(description=_("embeddings"), ordering="embedding_count")
     def embedding_total(self, row: Any) -> SafeString:
@@ -166,40 +202,5 @@ class FeatureModelAdmin(SiteAdmin):
         taken = set(FeatureModel.objects.filter(name__startswith=row.name[:80]).values_list("name", flat=True))
         numbers = range(1, len(taken) + 2)
         name = next(name for n in numbers if (name := f"{row.name[:85]} copy{f' {n}' if n > 1 else ''}") not in taken)
-        values = {field: getattr(row, field) for field in (*self.configuration, "dim", "fingerprint")}
+        values = {field: getattr(row, field) for field in (*self.configuration, *self.projected, "dim", "fingerprint")}
         return FeatureModel.objects.create(name=name, **values)
-
-
-class FailedFilter(admin.SimpleListFilter):
-    title = _("failed")
-    parameter_name = "failed"
-
-    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, Any]]:
-        return [("yes", gettext("Yes")), ("no", gettext("No"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset if self.value() is None else queryset.filter(vector__isnull=self.value() == "yes")
-
-
-@admin.register(Embedding)
-class EmbeddingAdmin(ReadOnlyAdmin):
-    """To see why a picture could not be embedded."""
-
-    list_display = ("preview", "image", "feature_model", "state_shown", "when")
-    list_display_links = ("image",)
-    list_filter = (FailedFilter, "feature_model", collection_filter("image__collection"))
-    list_select_related = ("image", "feature_model")
-    fields = ("preview", "image", "feature_model", "state_shown", "created")
-    show_full_result_count = False
-
-    def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).defer("vector")
-
-    @admin.display(description=_("picture"))
-    def preview(self, row: Embedding) -> SafeString:
-        return thumbnail(row.image)
-
-    @admin.display(description=_("state"))
-    def state_shown(self, row: Embedding) -> SafeString:
-        name, text = ("failed", row.error) if row.error else ("done", gettext("embedded"))
-        return format_html('<span class="lk-state lk-state-{}">{}</span>', name, text)

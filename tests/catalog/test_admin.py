@@ -86,6 +86,13 @@ class TestPictures:
         fields = {"collection": collection.pk, "role": "gallery", "source": "", "upload": upload()}
         assert "too large" in errors_of(staff.post(address("image_add"), fields))
 
+    def test_a_file_over_the_limit_is_refused_in_units_people_read(self, staff: Client, settings: Any) -> None:
+        settings.IMAGE_MAX_BYTES = 2048
+        collection = factories.CollectionFactory()
+        big = upload(data=factories.picture(7) + bytes(4096))
+        fields = {"collection": collection.pk, "role": "gallery", "source": "", "upload": big}
+        assert "too large: more than 2 KB." in errors_of(staff.post(address("image_add"), fields))
+
     def test_a_product_of_another_collection_is_refused(self, staff: Client) -> None:
         product = factories.ProductFactory()
         other = factories.CollectionFactory()
