@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,10 +19,10 @@ from search.embedding import descriptor_of, embed_pending
 from search.evaluation import Ranking, Truth, parse_metrics, protocol_named
 from search.evaluation.evaluate import judge, score
 from search.evaluation.metrics import average_precision
+from search.facts import facts_by_id
 from search.ground_truth import GroundTruth, Judgement
 from search.indexes import set_threads
 from search.models import Embedding, EvaluationRun, QueryResult
-from search.ranking import Facts
 from search.serving import Live
 from search.side import embeddings_of, stream
 from search.types import Descriptors, Ids, Scores
@@ -190,7 +190,7 @@ class Work:
         ids, scores = ids[there], scores[there]
         before_rules = ids
         if self.pipeline.rules:
-            ids, scores = ruled(self.pipeline, ids, scores, _facts(ids))
+            ids, scores = ruled(self.pipeline, ids, scores, facts_by_id(ids.tolist()))
         if self.run.depth:
             ids, scores = ids[: self.run.depth], scores[: self.run.depth]
         outcome = judge(query.name, *self._units(ids, truth))
@@ -211,19 +211,6 @@ class Work:
             return Ranking(ids), truth
         products = self.truth.products
         return Ranking(collapsed(ids, products)), Truth(np.unique(collapsed(truth.positives, products)))
-
-
-def _facts(ids: Ids) -> Mapping[int, Facts]:
-    """What rules may look at, by picture id."""
-    facts: dict[int, Facts] = {}
-    for part in _slices(ids.tolist(), 10_000):
-        rows = Image.objects.filter(pk__in=part).values_list(
-            "id", "product_id", "product__stock", "product__price", "product__category"
-        )
-        facts.update(
-            {key: Facts(product, stock, price, category or "") for key, product, stock, price, category in rows}
-        )
-    return facts
 
 
 def _slices(values: Sequence[int], size: int) -> Iterator[list[int]]:

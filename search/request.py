@@ -25,6 +25,7 @@ from search.calibrations import calibration_of
 from search.embedding import descriptor_of, extractor_for, side_for
 from search.examples import Box, Example, away, examples_check, liked
 from search.expansion import BadExpansion, Expansion, expand
+from search.facts import facts_by_id, facts_of
 from search.filters import Filters
 from search.models import IndexBuild, SearchIndex, SearchLog, UploadedQuery
 from search.ranking import Candidate, Facts, Ranking
@@ -263,22 +264,14 @@ class _Lookup:
     def __call__(self, ids: Sequence[int]) -> Mapping[int, Facts]:
         """Facts of those that exist."""
         if len(ids) <= HYDRATED_AT_ONCE:
-            return {id_: _facts(image) for id_, image in self.images(ids).items()}
-        rows = self._gallery.filter(pk__in=ids).values_list(
-            "id", "product_id", "product__stock", "product__price", "product__category"
-        )
-        return {row[0]: Facts(row[1], row[2], row[3], row[4] or "") for row in rows}
+            return {id_: facts_of(image) for id_, image in self.images(ids).items()}
+        return facts_by_id(ids, self._gallery)
 
     def images(self, ids: Sequence[int]) -> dict[int, Image]:
         if unread := [id_ for id_ in ids if id_ not in self._images]:
             rows = self._gallery.filter(pk__in=unread).select_related("product")
             self._images.update((image.pk, image) for image in rows)
         return {id_: self._images[id_] for id_ in ids if id_ in self._images}
-
-
-def _facts(image: Image) -> Facts:
-    product = image.product
-    return Facts(product.pk, product.stock, product.price, product.category) if product else Facts()
 
 
 def _reasons(candidate: Candidate) -> tuple[Moved, ...]:

@@ -2,6 +2,21 @@
 
 from search.ranking.candidates import Candidate, Facts, Reason
 from search.ranking.pipeline import Originals, Pipeline, Ranking
-from search.ranking.rules import BadRule, Rule, rules_from
+from search.ranking.rules import BadRule, Context, Parameter, Rule, parameters_of, rules_from
+from search.ranking.tiers import Tier
 
-__all__ = ["BadRule", "Candidate", "Facts", "Originals", "Pipeline", "Ranking", "Reason", "Rule", "rules_from"]
+__all__ = [
+    "BadRule",
+    "Candidate",
+    "Context",
+    "Facts",
+    "Originals",
+    "Parameter",
+    "Pipeline",
+    "Ranking",
+    "Reason",
+    "Rule",
+    "Tier",
+    "parameters_of",
+    "rules_from",
+]

@@ -1,19 +1,24 @@
 """Moves what is in stock before what is sold out, among the first ``within`` hits; stock not known counts as in.
 
-The range is bounded so that the order of a page does not depend on how deep the search went, and a
-poor match far down does not pass the best one.
+The range is bounded so that a poor match far down does not pass the best one.
 """
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from catalog.errors import gettext_noop
 from search.ranking.candidates import Candidate
 
+TITLE = gettext_noop("In stock first")
+SAYS = gettext_noop("Moves what is in stock before what is sold out. Stock not known counts as in stock.")
 UP = gettext_noop("in stock: moved up %(places)s")
 DOWN = gettext_noop("sold out: moved down %(places)s")
 
 
-def apply(candidates: list[Candidate], *, within: int = 200) -> list[Candidate]:
+def apply(
+    candidates: list[Candidate], *, within: Annotated[int, gettext_noop("Among this many first hits.")] = 200
+) -> list[Candidate]:
     if within < 1:
         raise ValueError(f"within must be at least 1, not {within}")
     head, tail = candidates[:within], candidates[within:]

@@ -7,6 +7,10 @@ from collections import Counter
 from catalog.errors import gettext_noop
 from search.ranking.candidates import Candidate
 
+TITLE = gettext_noop("One hit per product")
+SAYS = gettext_noop("Shows each product once, by its best picture. Pictures without a product stay as they are.")
+DROPPED = gettext_noop("another picture of this product is shown")
+LASTING = True
 REASON = gettext_noop("best of %(count)s pictures of this product")
 
 

@@ -1,0 +1,28 @@
+"""What each tier of a search did, and how long it took."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Tier:
+    """``coarse``, ``fine``, ``rules``, or one rule by its name.
+
+    ``moved``: of those that stayed, how many stand at another place among them than before.
+    """
+
+    name: str
+    ms: float
+    in_: int
+    out: int
+    moved: int = 0
+    dropped: int = 0
+
+
+def moved(before: Sequence[Hashable], after: Sequence[Hashable]) -> int:
+    """How many of those in both stand at another place among them."""
+    there, still = set(after), set(before)
+    pairs = zip((key for key in before if key in there), (key for key in after if key in still), strict=True)
+    return sum(old != new for old, new in pairs)
