@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from search.indexes.base import BadFactory, BadParameter, BrokenIndex, DuplicateIds, Index, IndexFault
+from search.indexes.base import BadFactory, BadParameter, BrokenIndex, DuplicateIds, Index, IndexFault, Selection
 from search.indexes.exact import ExactIndex
 from search.indexes.sizes import auto_factory, default_params
 
@@ -21,6 +21,7 @@ __all__ = [
     "ExactIndex",
     "Index",
     "IndexFault",
+    "Selection",
     "auto_factory",
     "build_index",
     "default_params",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from catalog.errors import LookalikeError, gettext_noop
 from search.types import Descriptors, Ids, Scores
@@ -41,6 +43,37 @@ class BrokenIndex(IndexFault):
     cure = gettext_noop("Build the index again.")
 
 
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Ids that may be found, made ready for one index by its ``prepare``; every other index reads ``ids``.
+
+    Immutable: it may be kept, and used by many threads. An index that has grown since takes its ``ids``.
+    """
+
+    ids: Ids  # rising, each once; also those that the index does not hold
+    rows: Any = None  # the index's own
+    owner: object = None  # the index it was made for
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def holds(self, ids: Ids) -> NDArray[np.bool_]:
+        """Which of ``ids`` are among them."""
+        if not len(self.ids):
+            return np.zeros(len(ids), bool)
+        places = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
+        found: NDArray[np.bool_] = self.ids[places] == ids
+        return found
+
+
+Allowed: TypeAlias = "Ids | Selection"
+
+
+def selection_of(ids: Ids) -> Selection:
+    """``ids`` in any order, repeated or not, ready for any index."""
+    return Selection(np.unique(np.asarray(ids, np.int64)))
+
+
 class Index(Protocol):
     """Descriptors in, nearest ids out. Searching is safe from many threads; adding is not."""
 
@@ -55,14 +88,20 @@ class Index(Protocol):
         """Add ``x`` (n, dim) under ``ids`` (n,), >= 0. Raises DuplicateIds, and then adds none."""
 
     def search(
-        self, x: Descriptors, k: int, allowed: Ids | None = None, *, excluded: Ids | None = None, **params: Any
+        self, x: Descriptors, k: int, allowed: Allowed | None = None, *, excluded: Ids | None = None, **params: Any
     ) -> tuple[Scores, Ids]:
         """The ``k`` highest inner products of each row of ``x``, ordered by (-score, id).
 
-        ``allowed``: only these ids; ``excluded``: none of these. Ids the index does not hold are
+        ``allowed``: only these ids, an array or what ``prepare`` made of one; ``excluded``: none of these. Ids the index does not hold are
         ignored. Rows are padded with id -1 and score -inf. ``params`` are the index's own, for example
         nprobe or efSearch, and hold for this call alone. Returns two arrays of (len(x), k).
         """
+
+    def prepare(self, allowed: Ids) -> Selection:
+        """``allowed`` made ready to be given to many searches: the pass over the index is done once, here."""
+
+    def code_bytes(self) -> int:
+        """Bytes in memory of the index itself: codes, cells, graph and ids. A file that is mapped counts too."""
 
     def check(self, params: Mapping[str, Any]) -> None:
         """Raise BadParameter for a search parameter this index does not have."""

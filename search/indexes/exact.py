@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from search.indexes.base import BadParameter, BrokenIndex, check_new, ordered
+from search.indexes.base import Allowed, BadParameter, BrokenIndex, Selection, check_new, ordered, selection_of
 from search.types import Descriptors, Ids, Scores
 
 BLOCK = 16_384  # rows scored at once: 64 MB at 1024 dimensions
@@ -68,12 +68,13 @@ class ExactIndex:
         return other
 
     def search(
-        self, x: Descriptors, k: int, allowed: Ids | None = None, *, excluded: Ids | None = None, **params: Any
+        self, x: Descriptors, k: int, allowed: Allowed | None = None, *, excluded: Ids | None = None, **params: Any
     ) -> tuple[Scores, Ids]:
         self.check(params)
         ids, rows = self._view
         if allowed is not None:
-            keep = np.flatnonzero(np.isin(ids, allowed))
+            chosen = allowed if isinstance(allowed, Selection) else selection_of(allowed)
+            keep = np.flatnonzero(chosen.holds(ids))
             ids, rows = ids[keep], rows[keep]
         # Dropped after scoring: leaving a few rows out would copy all the others.
         wanted = None if excluded is None or not len(excluded) else ~np.isin(ids, excluded)
@@ -90,6 +91,13 @@ class ExactIndex:
             np.array([scores for scores, _ in found], np.float32).reshape(len(x), k),
             np.array([hits for _, hits in found], np.int64).reshape(len(x), k),
         )
+
+    def prepare(self, allowed: Ids) -> Selection:
+        return selection_of(allowed)
+
+    def code_bytes(self) -> int:
+        ids, rows = self._view
+        return int(ids.nbytes + rows.nbytes)
 
     def check(self, params: Mapping[str, Any]) -> None:
         if params:

@@ -1,28 +1,30 @@
 """Every FAISS index that compares by inner product, named by its factory string.
 
-FAISS numbers the rows itself, 0, 1, 2 …; our ids stand in an array beside it, in memory, and in an IDMap
-around the index in its file. So one selector over row numbers serves every kind of index, wherever
-in a chain of transforms and refinements the search takes place.
+FAISS numbers the rows itself, 0, 1, 2 …; our ids stand beside it (``RowIds``). So one selector over row
+numbers serves every kind of index, wherever in a chain of transforms and refinements the search takes place.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from search.indexes.base import BadFactory, BrokenIndex, check_new
+from search.indexes.base import Allowed, BadFactory, BrokenIndex, Selection, selection_of
+from search.indexes.faiss_file import append_ids, read_faiss, read_ids, reason_of
 from search.indexes.faiss_module import faiss
-from search.indexes.parameters import check_params, knobs_of, search_parameters, skip_polysemous_training, unusable
+from search.indexes.ids import RowIds
+from search.indexes.masks import STRUCK_OUT, RowMask, mask_of, settled, struck_out
+from search.indexes.parameters import check_params, knobs_of, search_parameters
+from search.indexes.parts import code_bytes, set_training, unusable
 from search.types import Descriptors, Ids, Scores
 
-_LAST = np.iinfo(np.int64).max
+KEPT = 64  # sets of search parameters kept ready
+# In distance computations: what a step of a graph search costs, and looking at a row that is not allowed.
+STEP, LOOK = 25, 0.02
 
 
 def set_threads(count: int) -> None:
@@ -32,12 +34,15 @@ def set_threads(count: int) -> None:
 class FaissIndex:
     """See ``Index``. ``search_params`` hold where a search gives none of its own."""
 
-    def __init__(self, owner: Any, inner: Any, ids: Ids, factory: str, search_params: Mapping[str, Any]) -> None:
+    def __init__(self, owner: Any, inner: Any, ids: RowIds, factory: str, search_params: Mapping[str, Any]) -> None:
         # FAISS frees an index with the Python object that made it; ``inner`` is only a view of ``owner``.
         self._owner, self._inner, self._ids, self.factory = owner, inner, ids, factory
         self.dim = int(inner.d)
+        self._knobs = knobs_of(inner)
+        self._ready: dict[tuple[tuple[str, Any], ...], Any] = {}
         self.check(search_params)
         self.search_params = dict(search_params)
+        self._values = {**{name: knob.default for name, knob in self._knobs.items()}, **self.search_params}
 
     @classmethod
     def from_factory(cls, factory: str, dim: int, search_params: Mapping[str, Any]) -> Self:
@@ -45,156 +50,146 @@ class FaissIndex:
         try:
             owner = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
         except Exception as error:
-            raise BadFactory(factory=factory, dim=dim, reason=_reason(error)) from error
+            raise BadFactory(factory=factory, dim=dim, reason=reason_of(error)) from error
         inner = faiss.downcast_index(owner)
         if reason := unusable(inner):
             raise BadFactory(factory=factory, dim=dim, reason=reason)
-        skip_polysemous_training(inner)
-        return cls(owner, inner, np.empty(0, np.int64), factory, search_params)
+        set_training(inner)
+        return cls(owner, inner, RowIds(), factory, search_params)
 
     def __len__(self) -> int:
         return len(self._ids)
 
     def check(self, params: Mapping[str, Any]) -> None:
-        check_params(self._inner, self.factory, params)
+        check_params(self._knobs, self.factory, params)
+
+    def code_bytes(self) -> int:
+        return code_bytes(self._inner) + self._ids.nbytes
 
     def train(self, x: Descriptors) -> None:
         """Raises BadFactory where ``x`` is too little for the index asked for."""
         try:
             self._inner.train(np.ascontiguousarray(x, np.float32))
         except RuntimeError as error:
-            raise BadFactory(factory=self.factory, dim=self.dim, reason=_reason(error)) from error
+            raise BadFactory(factory=self.factory, dim=self.dim, reason=reason_of(error)) from error
 
     def add(self, ids: Ids, x: Descriptors) -> None:
         """See ``Index``. Raises BadFactory where FAISS cannot add to this kind of index a second time."""
-        check_new(self._ids, ids)
+        self._ids.check_new(ids)
         try:
             self._inner.add(np.ascontiguousarray(x, np.float32))
         except RuntimeError as error:
-            raise BadFactory(factory=self.factory, dim=self.dim, reason=_reason(error)) from error
-        self._ids = np.concatenate([self._ids, np.asarray(ids, np.int64)])
-        self.__dict__.pop("_sorted", None)
+            raise BadFactory(factory=self.factory, dim=self.dim, reason=reason_of(error)) from error
+        self._ids.append(ids)
+
+    def prepare(self, allowed: Ids) -> Selection:
+        chosen = selection_of(allowed)
+        return Selection(chosen.ids, mask_of(self._ids, chosen.ids), self)
 
     def search(
-        self, x: Descriptors, k: int, allowed: Ids | None = None, *, excluded: Ids | None = None, **params: Any
+        self, x: Descriptors, k: int, allowed: Allowed | None = None, *, excluded: Ids | None = None, **params: Any
     ) -> tuple[Scores, Ids]:
-        self.check(params)
+        if params:
+            self.check(params)
+        values = {**self._values, **params} if params else self._values
         x = np.ascontiguousarray(x, np.float32)
-        mask = self._mask(allowed, excluded)
-        available = len(self) if mask is None else int(np.count_nonzero(mask))
+        gone = None if excluded is None or not len(excluded) else np.unique(self._ids.rows_of(excluded))
+        if allowed is None and gone is not None and len(gone) <= STRUCK_OUT:
+            scores, ids = self._search(x, k + len(gone), None, values)
+            return struck_out(scores, ids, self._ids.array[gone], k) if len(gone) else (scores, ids)
+        return self._search(x, k, self._mask(allowed, gone), values)
+
+    def _mask(self, allowed: Allowed | None, gone: Ids | None) -> RowMask | None:
+        """The rows that may be found; None for all of them."""
+        if isinstance(allowed, Selection):
+            ready = allowed.owner is self and allowed.rows.length == len(self)
+            mask = allowed.rows if ready else mask_of(self._ids, allowed.ids)
+        elif allowed is not None:
+            mask = mask_of(self._ids, allowed)
+        else:
+            mask = None if gone is None else RowMask.full(len(self))
+        return mask if gone is None or mask is None else mask.without(gone)
+
+    def _search(self, x: Descriptors, k: int, mask: RowMask | None, values: dict[str, Any]) -> tuple[Scores, Ids]:
+        available = len(self) if mask is None else mask.count
         if not available or not k or not len(x):
             return np.full((len(x), k), -np.inf, np.float32), np.full((len(x), k), -1, np.int64)
-        values = self._widened({**self.search_params, **params}, available)
-        scores, ids = self._settled(x, k, available, mask, values)
-        missing = max(0, k - ids.shape[1])
-        return (
-            np.pad(scores, ((0, 0), (0, missing)), constant_values=-np.inf)[:, :k],
-            np.pad(ids, ((0, 0), (0, missing)), constant_values=-1)[:, :k],
-        )
+        if mask is None:
+            params = self._parameters(values)
 
-    def _settled(
-        self, x: Descriptors, k: int, available: int, mask: NDArray[np.bool_] | None, values: dict[str, Any]
-    ) -> tuple[Scores, Ids]:
-        """Rows ordered by (-score, id). Where equal scores reach over the edge, more are fetched until the
-        order by id decides who stays, within reason: coarse codes may give one score to half an index."""
-        fetch, most = min(k + 1, available), min(available, 4 * k + 256)
-        while True:
-            scores, rows = self._inner_search(x, fetch, mask, values)
-            real = rows >= 0
-            undecided = fetch > k and bool(np.any(real[:, -1] & (scores[:, k - 1] == scores[:, -1])))
-            if not undecided or fetch >= most:
-                break
-            fetch = min(2 * fetch, most)
-        ids = np.where(real, self._ids[np.maximum(rows, 0)], _LAST)
-        scores = np.where(real, scores, -np.inf).astype(np.float32)
-        order = np.lexsort((ids, -scores), axis=-1)
-        ids = np.take_along_axis(ids, order, 1)
-        return np.take_along_axis(scores, order, 1), np.where(ids == _LAST, -1, ids)
+            def nearest(fetch: int) -> tuple[Scores, Ids]:
+                scores, rows = self._inner.search(x, fetch, params=params)
+                return scores, rows
+        else:
+            chosen = mask
 
-    def _inner_search(
-        self, x: Descriptors, fetch: int, mask: NDArray[np.bool_] | None, values: dict[str, Any]
-    ) -> tuple[Scores, Ids]:
-        selector = None
-        if mask is not None:
-            bits = np.packbits(mask, bitorder="little")
-            selector = faiss.IDSelectorBitmap(bits)
+            def nearest(fetch: int) -> tuple[Scores, Ids]:
+                return self._masked(x, fetch, chosen, values)
+
+        return settled(nearest, self._ids.array, k, available)
+
+    def _parameters(self, values: dict[str, Any]) -> Any:
+        """Search parameters without a selector, made once for each set of values: FAISS only reads them."""
+        key = tuple(values.items())
+        found = self._ready.get(key)
+        if found is None:
+            if len(self._ready) >= KEPT:
+                self._ready.clear()
+            found = self._ready[key] = search_parameters(self._inner, None, values)
+        return found
+
+    def _masked(self, x: Descriptors, fetch: int, mask: RowMask, values: dict[str, Any]) -> tuple[Scores, Ids]:
+        selector = faiss.IDSelectorBitmap(mask.bits)
+        wider = self._widened(values, mask)
+        if self._scan_is_cheaper(wider, mask):
+            scores, rows = self._inner.storage.search(x, fetch, params=faiss.SearchParameters(sel=selector))
+            return scores, rows
         try:
-            scores, rows = self._inner.search(x, fetch, params=search_parameters(self._inner, selector, values))
-        except RuntimeError:
-            if mask is None:
-                raise
-            # A few kinds take no selector: then all are ranked and the others struck out.
-            scores, rows = self._inner.search(x, len(self), params=search_parameters(self._inner, None, values))
-            rows = np.where((rows >= 0) & mask[np.maximum(rows, 0)], rows, -1)
-            front = np.argsort(rows < 0, axis=1, kind="stable")[:, :fetch]
-            scores, rows = np.take_along_axis(scores, front, 1), np.take_along_axis(rows, front, 1)
+            scores, rows = self._inner.search(x, fetch, params=search_parameters(self._inner, selector, wider))
+        except RuntimeError:  # a few kinds take no selector
+            return self._struck(x, fetch, mask, values)
         return scores, rows
 
-    def _widened(self, values: dict[str, Any], available: int) -> dict[str, Any]:
+    def _scan_is_cheaper(self, values: dict[str, Any], mask: RowMask) -> bool:
+        """A graph full of rows that may not be found is left aside, and all the allowed ones are compared."""
+        if not isinstance(self._inner, faiss.IndexHNSW):
+            return False
+        return mask.count + LOOK * len(self) < STEP * values["efSearch"]
+
+    def _widened(self, values: dict[str, Any], mask: RowMask) -> dict[str, Any]:
         """Search wider under a filter, so that as many allowed rows are met as all rows without one."""
-        widest = knobs_of(self._inner)
-        share = available / len(self)
+        share, knobs = mask.count / len(self), self._knobs
         return {
-            name: min(math.ceil(value / share), max(widest[name].most, value)) if widest[name].widens else value
-            for name, value in {**{n: knob.default for n, knob in widest.items()}, **values}.items()
+            name: min(math.ceil(value / share), max(knobs[name].most, value)) if knobs[name].widens else value
+            for name, value in values.items()
         }
 
-    def _mask(self, allowed: Ids | None, excluded: Ids | None) -> NDArray[np.bool_] | None:
-        """True for the rows that may be found; None for all of them."""
-        if allowed is None and (excluded is None or not len(excluded)):
-            return None
-        mask = np.full(len(self), allowed is None)
-        if allowed is not None:
-            mask[self._rows_of(allowed)] = True
-        if excluded is not None:
-            mask[self._rows_of(excluded)] = False
-        return mask
-
-    @cached_property
-    def _sorted(self) -> tuple[Ids, Ids]:
-        order = np.argsort(self._ids, kind="stable")
-        return self._ids[order], order
-
-    def _rows_of(self, ids: Ids) -> Ids:
-        """Row numbers of those ids that are held."""
-        known, order = self._sorted
-        if not len(known):
-            return order
-        places = np.minimum(np.searchsorted(known, ids), len(known) - 1)
-        rows: Ids = order[places[known[places] == ids]]
-        return rows
+    def _struck(self, x: Descriptors, fetch: int, mask: RowMask, values: dict[str, Any]) -> tuple[Scores, Ids]:
+        """Rank more, strike out those that may not be found, until enough are left or all are ranked."""
+        ranked, params = min(len(self), 2 * fetch * len(self) // mask.count), self._parameters(values)
+        while True:
+            scores, rows = self._inner.search(x, ranked, params=params)
+            keep = (rows >= 0) & mask.holds(np.maximum(rows, 0))
+            if ranked >= len(self) or bool(np.all(np.count_nonzero(keep, axis=1) >= fetch)):
+                break
+            ranked = min(len(self), 4 * ranked)
+        front = np.argsort(~keep, axis=1, kind="stable")[:, :fetch]
+        rows = np.where(keep, rows, -1)
+        return np.take_along_axis(scores, front, 1), np.take_along_axis(rows, front, 1)
 
     def save(self, path: Path) -> None:
-        wrapped = faiss.IndexIDMap(faiss.IndexFlatIP(self.dim))  # it takes an empty index only
-        wrapped.index, wrapped.ntotal = self._inner, len(self)
-        faiss.copy_array_to_vector(self._ids, wrapped.id_map)
-        faiss.write_index(wrapped, str(path))
+        faiss.write_index(self._inner, str(path))
+        append_ids(path, self._ids.array)
 
     @classmethod
     def load(cls, path: Path, *, mmap: bool, search_params: Mapping[str, Any]) -> Self:
         """Raises BrokenIndex and BadParameter."""
-        try:
-            owner = _read(path, mmap)
-            wrapped = faiss.downcast_index(owner)
-        except Exception as error:
-            raise BrokenIndex(path=path, reason=_reason(error)) from error
-        if not isinstance(wrapped, faiss.IndexIDMap):
-            raise BrokenIndex(path=path, reason="it holds no ids")
-        inner = faiss.downcast_index(wrapped.index)
-        return cls(owner, inner, faiss.vector_to_array(wrapped.id_map), path.name, search_params)
-
-
-def _read(path: Path, mmap: bool) -> Any:
-    """Memory-mapped where FAISS can map this kind of index, read into memory where it cannot."""
-    if mmap:
-        try:
-            return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
-        except RuntimeError:
-            pass
-    return faiss.read_index(str(path))
-
-
-def _reason(error: Exception) -> str:
-    """FAISS's message without the source line it came from."""
-    message = re.sub(r"^Error in .* at \S+:\d+: (Error: )?", "", str(error).strip(), flags=re.DOTALL)
-    return message.rstrip(". ") or type(error).__name__
+        owner = read_faiss(path, mmap=mmap)
+        inner, ids = faiss.downcast_index(owner), read_ids(path, mmap=mmap)
+        if isinstance(inner, faiss.IndexIDMap):  # as files were written before
+            ids = faiss.vector_to_array(inner.id_map)
+            inner.id_map.resize(0)
+            inner = faiss.downcast_index(inner.index)
+        if ids is None or len(ids) != inner.ntotal:
+            raise BrokenIndex(path=path, reason="it does not hold an id for each row")
+        return cls(owner, inner, RowIds(ids), path.name, search_params)

@@ -1,0 +1,101 @@
+"""What a FAISS index is made of: its parts, whether it can be used here, how it is trained, what it weighs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from search.indexes.faiss_module import faiss
+
+# k-means: FAISS's 25 rounds over 256 points a cell gain nothing here that 10 over 64 do not (decision 12).
+ROUNDS, POINTS_PER_CELL = 10, 64
+OPQ_ROUNDS, OPQ_POINTS = 10, 65_536
+TABLE_ENTRY = 4  # bytes of a float32, and of a neighbour in a graph
+
+
+def parts_of(index: Any) -> list[Any]:
+    """An index and what it is wrapped around, outermost first, each as its own class."""
+    index = faiss.downcast_index(index)
+    if isinstance(index, faiss.IndexPreTransform):
+        return [index, *parts_of(index.index)]
+    if isinstance(index, faiss.IndexRefine):
+        return [index, *parts_of(index.base_index)]
+    return [index]
+
+
+def transforms_of(index: Any) -> list[Any]:
+    """The linear transforms in front of an index."""
+    chains = [part.chain for part in parts_of(index) if isinstance(part, faiss.IndexPreTransform)]
+    return [faiss.downcast_VectorTransform(chain.at(place)) for chain in chains for place in range(chain.size())]
+
+
+def unusable(index: Any) -> str:
+    """Why an index that FAISS made cannot be used here; empty if it can."""
+    for part in parts_of(index):
+        if part.metric_type != faiss.METRIC_INNER_PRODUCT:
+            return "it does not compare by inner product"
+        if isinstance(part, faiss.IndexIDMap):
+            return "ids are kept already, IDMap has no place in it"
+        if isinstance(part, faiss.IndexIVF) and part.nlist < 1:
+            return "it has no cells"
+    return ""
+
+
+def set_training(index: Any) -> None:
+    """Bound how long an index learns: FAISS's own settings take hours where minutes give the same.
+
+    Product quantisers also skip the training for Hamming comparison, which is not used here.
+    """
+    for part in parts_of(index):
+        if isinstance(part, faiss.IndexPQ | faiss.IndexIVFPQ):
+            part.do_polysemous_training = False
+        if isinstance(part, faiss.IndexIVF):
+            part.cp.niter, part.cp.max_points_per_centroid = ROUNDS, POINTS_PER_CELL
+            part.cp.min_points_per_centroid = 1  # a warning is of no use: too few are refused anyway
+    for transform in transforms_of(index):
+        if isinstance(transform, faiss.OPQMatrix):
+            transform.niter, transform.max_train_points = OPQ_ROUNDS, OPQ_POINTS
+
+
+def code_bytes(index: Any) -> int:
+    """Bytes of an index in memory: codes, row numbers in cells, centroids, graph, transforms, tables."""
+    index = faiss.downcast_index(index)
+    if isinstance(index, faiss.IndexPreTransform):
+        return code_bytes(index.index) + sum(TABLE_ENTRY * t.d_in * t.d_out for t in transforms_of_one(index))
+    if isinstance(index, faiss.IndexRefine):
+        return code_bytes(index.base_index) + code_bytes(index.refine_index)
+    if isinstance(index, faiss.IndexIVF):
+        return code_bytes(index.quantizer) + _cells(index) + _tables(index)
+    if isinstance(index, faiss.IndexHNSW):
+        return code_bytes(index.storage) + _graph(index.hnsw)
+    if isinstance(index, faiss.IndexNSG):
+        return code_bytes(index.storage) + TABLE_ENTRY * int(index.ntotal) * int(index.nsg.R)
+    return _flat(index) + _tables(index)
+
+
+def transforms_of_one(index: Any) -> list[Any]:
+    return [faiss.downcast_VectorTransform(index.chain.at(place)) for place in range(index.chain.size())]
+
+
+def _cells(index: Any) -> int:
+    """Codes and 8-byte row numbers of all cells. Fast-scan codes lie in blocks of ``bbs``, the last one padded."""
+    lists = index.invlists
+    if not isinstance(faiss.downcast_InvertedLists(lists), faiss.BlockInvertedLists):
+        return int(index.ntotal) * (int(index.code_size) + 8)
+    blocks = faiss.downcast_InvertedLists(lists)
+    sizes = (lists.list_size(number) for number in range(index.nlist))
+    return sum(-(-size // int(blocks.n_per_block)) * int(blocks.block_size) + 8 * size for size in sizes)
+
+
+def _graph(hnsw: Any) -> int:
+    return TABLE_ENTRY * (hnsw.neighbors.size() + hnsw.levels.size()) + 8 * hnsw.offsets.size()
+
+
+def _flat(index: Any) -> int:
+    if isinstance(index, faiss.IndexFastScan):
+        return int(index.codes.size())
+    return int(index.ntotal) * int(index.sa_code_size())
+
+
+def _tables(index: Any) -> int:
+    quantiser = getattr(index, "pq", None)
+    return 0 if quantiser is None else TABLE_ENTRY * int(quantiser.centroids.size())
