@@ -8,6 +8,7 @@ the coarse order, so an index that compresses is judged as it is, and not by an 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 
 from search.evaluation.ordering import order
 from search.ranking import Candidate, Facts, Pipeline
+from search.ranking.configured_rules import NO_CONTEXT
+from search.ranking.ruling import run_rules
 from search.types import Descriptors, Ids, Scores
 
 
@@ -56,11 +59,18 @@ def _beside(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
     return np.concatenate([left, right], axis=1)
 
 
-def ruled(pipeline: Pipeline, ids: Ids, scores: Scores, facts: Mapping[int, Facts]) -> tuple[Ids, Scores]:
-    """One cleaned ranking (n,) after the business rules, in the order they leave it."""
-    candidates = [Candidate(i, s, facts[i]) for i, s in zip(ids.tolist(), scores.tolist(), strict=True) if i in facts]
-    for rule in pipeline.rules:
-        candidates = rule.apply(candidates)
+def ruled(
+    pipeline: Pipeline, ids: Ids, scores: Scores, facts: Mapping[int, Facts], query: Descriptors | None = None
+) -> tuple[Ids, Scores]:
+    """One cleaned ranking (n,) after the business rules, in the order they leave it: as a visitor's search has it.
+
+    ``query`` (dim,) lets rules bring in pictures of their own (pin); what ``facts`` does not know stays out.
+    """
+    known = [Candidate(i, s, facts[i]) for i, s in zip(ids.tolist(), scores.tolist(), strict=True) if i in facts]
+    context = NO_CONTEXT if query is None else pipeline.context(query)
+    context = replace(context, vectors=pipeline.vectors)
+    hits = run_rules(pipeline.rules, known, pipeline.rules_depth, context).hits
+    candidates = [candidate for candidate in hits if candidate.id in facts]
     return np.array([c.id for c in candidates], np.int64), np.array([c.score for c in candidates], np.float32)
 
 

@@ -115,7 +115,7 @@ class Live:
             index,
             dim,
             saved.embedding_ids if saved else _NONE,
-            saved.originals.ids if saved else _NONE,
+            saved.originals if saved else None,
             saved.manifest.watermark if saved else 0,
         )
         return State(index, build if saved else None, saved, side, _pipeline(index, saved, side), _NONE)
@@ -144,7 +144,7 @@ def _source(index: SearchIndex) -> tuple[object, ...]:
 
 
 def _configuration(index: SearchIndex) -> tuple[object, ...]:
-    return index.rules, index.search_params, index.fine_depth
+    return index.rules, index.search_params, index.fine_depth, index.rules_depth
 
 
 def _dim(index: SearchIndex) -> int:
@@ -176,6 +176,7 @@ def _pipeline(index: SearchIndex, saved: SavedBuild | None, side: Side) -> Pipel
         search_params=_search_params(index, saved),
         rules=_rules(index),
         fine_depth=index.fine_depth,
+        rules_depth=index.rules_depth,
     )
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from django.db.models import QuerySet
 
 from catalog.models import ImageRole
-from search.indexes import ExactIndex
+from search.indexes import ExactIndex, Selection
+from search.indexes.saved import OriginalRows
 from search.models import Embedding, SearchIndex
 from search.types import Descriptors, Ids
 
@@ -66,10 +67,14 @@ class Side:
     ``superseded``: pictures of the build that were embedded again since.
     """
 
-    def __init__(self, index: SearchIndex, dim: int, build_embeddings: Ids, build_ids: Ids, watermark: int) -> None:
+    def __init__(
+        self, index: SearchIndex, dim: int, build_embeddings: Ids, build: OriginalRows | None, watermark: int
+    ) -> None:
+        """``build_embeddings``: embedding ids of the build, rising; ``build``: its pictures."""
         self._rows = embeddings_of(index)
         self._index = index
-        self._build_embeddings, self._build_ids = build_embeddings, build_ids  # both rising
+        # Looked up, never sorted nor copied: of ten million this is done once a second.
+        self._build_embeddings, self._build = Selection(build_embeddings), build
         self._known: set[int] = set()
         self._seen, self._newest, self._changed = watermark, -1, time.monotonic()
         self.dim = dim
@@ -98,7 +103,7 @@ class Side:
     def _new_ids(self) -> list[int]:
         after = self._rows.filter(id__gt=max(0, self._seen - OVERLAP)).order_by("id")
         ids = np.fromiter(after.values_list("id", flat=True), np.int64)
-        ids = ids[~np.isin(ids, self._build_embeddings)]
+        ids = ids[~self._build_embeddings.holds(ids)]
         return [id_ for id_ in ids.tolist() if id_ not in self._known]
 
     def _add(self, ids: Ids, vectors: Descriptors) -> None:
@@ -106,6 +111,6 @@ class Side:
         if again.any():  # embedded again: a new index without the old rows, as searches may be reading this one
             self.exact = self.exact.without(ids)
         self.exact.add(ids, vectors)
-        newer = np.intersect1d(ids, self._build_ids)
+        newer = ids[self._build.holds(ids)] if self._build is not None else _NONE
         if newer.size:
             self.superseded = np.union1d(self.superseded, newer)

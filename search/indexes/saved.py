@@ -1,6 +1,7 @@
 """A build on disk: index, original descriptors, ids and a manifest; written once, opened by memory map.
 
-index.faiss      the FAISS index, with our ids
+index.faiss      the FAISS index, with our ids; or
+milvus.json      which collection of the Milvus server it is, and how that was built
 originals.f16    (count, dim) little-endian float16, row by row
 ids.i64          picture id of each row
 embeddings.i64   Embedding id of each row, rising
@@ -12,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,16 +21,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.indexes.base import BrokenIndex, Index
+from search.indexes.ids import RowIds
 from search.types import Descriptors, Ids, Scores
 
-INDEX, ORIGINALS, IDS, EMBEDDINGS, MANIFEST = (
+INDEX, POINTER, ORIGINALS, IDS, EMBEDDINGS, MANIFEST = (
     "index.faiss",
+    "milvus.json",
     "originals.f16",
     "ids.i64",
     "embeddings.i64",
     "manifest.json",
 )
+INDEX_FILES = {"faiss": INDEX, "milvus": POINTER}  # by engine
 FORMAT = 1
+AT_ONCE = 8192  # rows of originals made float32 at once: 16 MB at 512 dimensions
 HASHED_UP_TO = 1024**3  # bytes hashed at opening; beyond, sizes must do and the nightly check hashes
 
 
@@ -43,7 +49,14 @@ class Manifest:
     versions: dict[str, str] = field(default_factory=dict)
     files: dict[str, dict[str, Any]] = field(default_factory=dict)  # name -> {"bytes", "sha256"}
     ann_recall: float | None = None
+    engine: str = "faiss"
+    augmentation: dict[str, Any] = field(default_factory=dict)  # what originals.f16 was averaged with, if it was
     format: int = FORMAT
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The files beside it."""
+        return INDEX_FILES[self.engine], ORIGINALS, IDS, EMBEDDINGS
 
     def write(self, folder: Path) -> None:
         text = json.dumps(asdict(self), indent=2, sort_keys=True)
@@ -56,16 +69,18 @@ class Manifest:
             manifest = cls(**json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise BrokenIndex(path=folder / MANIFEST, reason=error) from error
+        if manifest.engine not in INDEX_FILES:
+            raise BrokenIndex(path=folder / MANIFEST, reason=f"it names an engine '{manifest.engine}'")
         if manifest.format != FORMAT:
             raise BrokenIndex(path=folder / MANIFEST, reason=f"format {manifest.format}, not {FORMAT}")
         return manifest
 
 
-def describe(folder: Path) -> dict[str, dict[str, Any]]:
+def describe(folder: Path, engine: str = "faiss") -> dict[str, dict[str, Any]]:
     """Size and SHA-256 of a build's files, for its manifest."""
     return {
         name: {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)}
-        for name in (INDEX, ORIGINALS, IDS, EMBEDDINGS)
+        for name in (INDEX_FILES[engine], ORIGINALS, IDS, EMBEDDINGS)
     }
 
 
@@ -76,7 +91,7 @@ def sha256(path: Path) -> str:
 
 def verify(folder: Path, manifest: Manifest, *, hashes: bool) -> None:
     """Raise BrokenIndex unless the files are the ones that were written."""
-    if set(manifest.files) != {INDEX, ORIGINALS, IDS, EMBEDDINGS}:
+    if set(manifest.files) != set(manifest.names):
         raise BrokenIndex(path=folder / MANIFEST, reason="it does not list the files of a build")
     for name, expected in manifest.files.items():
         path = folder / name
@@ -89,28 +104,48 @@ def verify(folder: Path, manifest: Manifest, *, hashes: bool) -> None:
 
 
 class OriginalRows:
-    """The descriptors of a build, memory-mapped. ``ids`` is rising."""
+    """The descriptors of a build and their ids, memory-mapped: in memory is what was lately used."""
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
-        shape = (manifest.count, manifest.dim)
-        self._rows: NDArray[np.float16] = np.memmap(folder / ORIGINALS, np.dtype("<f2"), "r", shape=shape)
-        ids = np.fromfile(folder / IDS, np.dtype("<i8"))
-        self._order = np.argsort(ids, kind="stable")
-        self.ids: Ids = ids[self._order]
+        self._rows: NDArray[np.float16] = mapped(folder / ORIGINALS, "<f2", (manifest.count, manifest.dim))
+        self._ids = RowIds(mapped(folder / IDS, "<i8", (manifest.count,)))
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self._ids)
+
+    @cached_property
+    def ids(self) -> Ids:
+        """All of them, rising. Mostly they were written so, and it is the file itself."""
+        ids = self._ids.array
+        return ids if bool(np.all(ids[1:] > ids[:-1])) else np.sort(ids)
+
+    def holds(self, ids: Ids) -> NDArray[np.bool_]:
+        """Which of ``ids`` are in this build."""
+        rows = self._ids.rows_of(ids)
+        if len(rows) == len(ids):
+            return np.ones(len(ids), bool)
+        return np.isin(ids, self._ids.array[rows])
 
     def vectors(self, ids: Ids) -> Descriptors:
         """(len(ids), dim) float32. Raises KeyError for an id that is not held."""
-        places = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
-        if not np.array_equal(self.ids[places], ids):
-            raise KeyError(f"not in this build: {ids[self.ids[places] != ids][:3].tolist()}")
-        return np.asarray(self._rows[self._order[places]], np.float32)
+        rows = self._ids.rows_of(ids)
+        if len(rows) != len(ids):
+            raise KeyError(f"not in this build: {ids[~self.holds(ids)][:3].tolist()}")
+        return np.take(self._rows, rows, axis=0).astype(np.float32)
 
     def scores(self, query: Descriptors, ids: Ids) -> Scores:
-        blocks = [self.vectors(ids[start : start + 8192]) @ query for start in range(0, len(ids), 8192)]
-        return np.concatenate(blocks) if blocks else np.empty(0, np.float32)
+        """(len(ids),) inner products with ``query`` (dim,). Raises KeyError as ``vectors``."""
+        if len(ids) <= AT_ONCE:
+            return self.vectors(ids) @ query
+        return np.concatenate([self.vectors(ids[i : i + AT_ONCE]) @ query for i in range(0, len(ids), AT_ONCE)])
+
+
+def mapped(path: Path, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """A file of numbers as an array that is read where it is touched. Raises OSError, and ValueError if it is short."""
+    if 0 in shape:
+        return np.empty(shape, dtype)
+    # The plain array: indexing a np.memmap makes another one each time, which costs more than the reading.
+    return np.asarray(np.memmap(path, np.dtype(dtype), "r", shape=shape))
 
 
 @dataclass(frozen=True)
@@ -124,18 +159,28 @@ class SavedBuild:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Raises BrokenIndex for anything missing, changed or unreadable."""
-        from search.indexes import load_index
-
+        """Raises BrokenIndex for anything missing, changed or unreadable. A Milvus server is not asked yet."""
         manifest = Manifest.read(folder)
         size = sum(int(described["bytes"]) for described in manifest.files.values())
         verify(folder, manifest, hashes=size <= HASHED_UP_TO)
         try:
-            index = load_index(folder / INDEX, **manifest.search_params)
             originals = OriginalRows(folder, manifest)
-            embedding_ids = np.fromfile(folder / EMBEDDINGS, np.dtype("<i8"))
+            index = _opened(folder, manifest, originals)
+            embedding_ids = mapped(folder / EMBEDDINGS, "<i8", (manifest.count,))
         except (OSError, ValueError) as error:
             raise BrokenIndex(path=folder, reason=error) from error
-        if not len(index) == len(originals) == len(embedding_ids) == manifest.count:
+        if len(index) != manifest.count:
             raise BrokenIndex(path=folder, reason="its files disagree on the number of pictures")
         return cls(manifest, index, originals, embedding_ids)
+
+
+def _opened(folder: Path, manifest: Manifest, originals: OriginalRows) -> Index:
+    if manifest.engine == "milvus":
+        from search.indexes.fallback import ExactWhenDown
+        from search.indexes.milvus_index import MilvusIndex
+
+        index = MilvusIndex.load(folder / POINTER, originals.ids, **manifest.search_params)
+        return ExactWhenDown(index, originals)
+    from search.indexes import load_index
+
+    return load_index(folder / INDEX, **manifest.search_params)

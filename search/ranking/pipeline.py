@@ -2,61 +2,57 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 import numpy as np
 
-from search.indexes.base import Index, ordered
+from search.indexes.base import Allowed, Selection, ordered, selection_of
 from search.ranking.candidates import Candidate, Facts
-from search.ranking.rules import Rule
-from search.types import Descriptors, Ids, Scores
+from search.ranking.configured_rules import Context, Rule
+from search.ranking.retrieval import NONE, Found, Retrieval
+from search.ranking.ruling import Ruled, run_rules
+from search.ranking.tiers import Tier, Timer, moved
+from search.types import Descriptors, Ids
 
-EXACT_UP_TO = 2_000  # allowed ids scored one by one: a few ms, and no index can do better than exact
 MAX_DEPTH = 16_384  # candidates looked at for one page, however many the rules drop
 GROWTH = 4
 
 Lookup = Callable[[Sequence[int]], Mapping[int, Facts]]
-_NONE: Ids = np.empty(0, np.int64)
-
-
-class Originals(Protocol):
-    """The descriptors an index was made of, as exact as they are stored."""
-
-    ids: Ids  # rising
-
-    def scores(self, query: Descriptors, ids: Ids) -> Scores:
-        """Inner products of ``query`` (dim,) with the originals of ``ids``, all of which are held."""
+BySku = Callable[[Sequence[str]], Mapping[int, Facts]]
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """``hits``: one page. ``missing``: ids that the lookup did not know, to be masked from now on."""
+    """``hits``: one page. ``missing``: ids that the lookup did not know, to be masked from now on.
+
+    ``tiers``: coarse, fine, rules; ``rules``: each rule on its own. ``left_out``: what the rules dropped,
+    if asked for. ``cut_short``: the search was given up at MAX_DEPTH, before the page was full.
+    """
 
     hits: list[Candidate]
     has_more: bool
     missing: frozenset[int]
     timings_ms: dict[str, float] = field(default_factory=dict)
+    tiers: list[Tier] = field(default_factory=list)
+    rules: list[Tier] = field(default_factory=list)
+    left_out: list[Candidate] = field(default_factory=list)
+    cut_short: bool = False
 
 
 @dataclass(frozen=True)
-class Pipeline:
-    """Immutable and safe to search from many threads.
+class Pipeline(Retrieval):
+    """See Retrieval; with the rules on top.
 
-    ``index`` and ``originals`` belong to a build (None before the first); ``side`` holds exactly what
-    came since; ``superseded`` are ids of the build whose descriptor in ``side`` is newer.
+    ``fine_depth``: coarse candidates that are scored with their originals; ``rules_depth``: how many of
+    the best the rules may move. Pages that lie deeper make the search go deeper. ``by_sku``: pictures of
+    products and their facts, for rules that name products.
     """
 
-    side: Index
-    index: Index | None = None
-    originals: Originals | None = None
-    superseded: Ids = field(default_factory=lambda: _NONE)
-    search_params: Mapping[str, Any] = field(default_factory=dict)
     rules: Sequence[Rule] = ()
     fine_depth: int = 200
+    rules_depth: int = 200
+    by_sku: BySku | None = None
 
     def search(
         self,
@@ -65,104 +61,89 @@ class Pipeline:
         lookup: Lookup,
         *,
         offset: int = 0,
-        allowed: Ids | None = None,
-        excluded: Ids = _NONE,
+        allowed: Allowed | None = None,
+        excluded: Ids = NONE,
+        explain: bool = False,
     ) -> Ranking:
         """Hits ``offset`` to ``offset + k`` for ``query`` (dim,), as many as there are.
 
         ``lookup`` tells the facts of ids and leaves out those that exist no more: they are never
-        shown, and the search goes on without them.
+        shown, and the search goes on without them. ``explain``: also tell what the rules left out.
         """
+        if allowed is not None and not isinstance(allowed, Selection):
+            allowed = selection_of(allowed)
         need = offset + k + 1  # one more tells whether there is a next page
-        depth, enough = max(self.fine_depth, need), need
-        timer, missing = _Timer(), set[int]()
+        depth, enough = max(self.fine_depth, self.rules_depth if self.rules else 0, need), need
+        timer, missing, banned = Timer(), set[int](), excluded
         while True:
-            gone = np.fromiter(missing, np.int64, len(missing))
-            candidates, exhausted = self._candidates(query, depth, enough, allowed, np.union1d(excluded, gone), timer)
-            known, new_missing = self._known(candidates, need, lookup, timer)
-            missing |= new_missing
+            found = self.found(query, depth, enough, allowed, banned, timer)
+            known, new_missing = self._known(found, need, lookup, timer)
+            if new_missing:
+                missing |= new_missing
+                banned = np.concatenate([banned, np.fromiter(new_missing, np.int64, len(new_missing))])
             with timer("rules"):
-                hits = self._ruled(known)
-            if len(hits) >= need or exhausted or (not new_missing and self._hopeless(known, depth)):
-                page = hits[offset : offset + k]
-                return Ranking(page, len(hits) > offset + k, frozenset(missing), timer.ms)
+                ruled = self._ruled(query, known, allowed, banned, explain)
+            full = len(ruled.hits) >= need or found.exhausted
+            below = self._below_floor(known)
+            if full or (not new_missing and (below or depth >= MAX_DEPTH)):
+                tiers = [*found.tiers, _rules_tier(known, ruled)]
+                return Ranking(
+                    hits=ruled.hits[offset : offset + k],
+                    has_more=len(ruled.hits) > offset + k,
+                    missing=frozenset(missing),
+                    timings_ms=timer.ms,
+                    tiers=[tier.took(timer.ms[tier.name]) for tier in tiers],
+                    rules=ruled.tiers,
+                    left_out=ruled.left_out,
+                    cut_short=not full and not below,
+                )
             # Deeper each time also where pictures are gone: after a mass delete the best thousands may be.
-            depth = min(depth * GROWTH, MAX_DEPTH)
+            depth = min(depth * GROWTH, max(MAX_DEPTH, depth))
             enough = need if new_missing else depth
 
-    def _candidates(
-        self, query: Descriptors, depth: int, enough: int, allowed: Ids | None, excluded: Ids, timer: _Timer
-    ) -> tuple[list[Candidate], bool]:
-        """The best ``depth`` by their original descriptors, and whether there are no others."""
-        with timer("coarse"):
-            side_scores, side_ids = self.side.search(query[None], depth, allowed, excluded=excluded)
-            not_these = np.union1d(excluded, self.superseded)
-            build_ids, all_of_them = self._coarse(query, depth, enough, allowed, not_these)
-        with timer("fine"):
-            scores, ids = side_scores[0], side_ids[0]
-            exhausted = all_of_them and int(np.count_nonzero(ids >= 0)) < depth
-            if self.originals is not None and len(build_ids):
-                scores = np.concatenate([scores, self.originals.scores(query, build_ids)])
-                ids = np.concatenate([ids, build_ids])
-            exhausted = exhausted and int(np.count_nonzero(ids >= 0)) <= depth
-            scores, ids = ordered(scores, ids, min(depth, len(ids)))
-        pairs = zip(ids.tolist(), scores.tolist(), strict=True)
-        return [Candidate(id_, score) for id_, score in pairs if id_ >= 0], exhausted
+    def context(self, query: Descriptors, allowed: Selection | None = None, excluded: Ids = NONE) -> Context:
+        """What rules may ask for in a search by ``query`` (dim,)."""
+        return Context(self.vectors, lambda skus: self._named(query, skus, allowed, excluded))
 
-    def _coarse(
-        self, query: Descriptors, depth: int, enough: int, allowed: Ids | None, excluded: Ids
-    ) -> tuple[Ids, bool]:
-        """Ids of the build worth scoring, and whether they are all there are."""
-        if self.index is None or self.originals is None:
-            return _NONE, True
-        if allowed is not None and len(allowed) <= EXACT_UP_TO:
-            return self._held(allowed, excluded), True
-        _, found = self.index.search(query[None], depth, allowed, excluded=excluded, **self.search_params)
-        ids = found[0][found[0] >= 0]
-        if len(ids) >= enough:
-            return ids, False
-        # An index that probes some cells only may come home with too few; then all are scored.
-        held = self._held(self.originals.ids if allowed is None else allowed, excluded)
-        return held, True
-
-    def _held(self, ids: Ids, excluded: Ids) -> Ids:
-        assert self.originals is not None
-        return np.setdiff1d(np.intersect1d(ids, self.originals.ids), excluded, assume_unique=True)
-
-    def _known(
-        self, candidates: list[Candidate], need: int, lookup: Lookup, timer: _Timer
-    ) -> tuple[list[Candidate], set[int]]:
+    def _known(self, found: Found, need: int, lookup: Lookup, timer: Timer) -> tuple[list[Candidate], set[int]]:
         """Candidates with their facts. Without rules only the ones that can be shown are looked up."""
-        ids = [candidate.id for candidate in candidates]
+        ids = found.ids.tolist()
         asked = ids if self.rules else ids[:need]
         with timer("database"):
             facts = lookup(asked)
-            if len(facts) < len(set(asked)) and len(asked) < len(ids):
+            if len(facts) < len(asked) < len(ids):
                 asked, facts = ids, {**facts, **lookup(ids[need:])}
-        known = [Candidate(c.id, c.score, facts[c.id]) for c in candidates if c.id in facts]
-        return known, set(asked) - facts.keys()
+        pairs = zip(asked, found.scores[: len(asked)].tolist(), strict=True)
+        known = [Candidate(id_, score, facts[id_]) for id_, score in pairs if id_ in facts]
+        return known, set(asked) - facts.keys() if len(known) < len(asked) else set()
 
-    def _ruled(self, candidates: list[Candidate]) -> list[Candidate]:
-        for rule in self.rules:
-            candidates = rule.apply(candidates)
-        return candidates
+    def _ruled(
+        self, query: Descriptors, known: list[Candidate], allowed: Selection | None, excluded: Ids, explain: bool
+    ) -> Ruled:
+        if not self.rules:
+            return Ruled(known)
+        return run_rules(self.rules, known, self.rules_depth, self.context(query, allowed, excluded), explain=explain)
 
-    def _hopeless(self, known: list[Candidate], depth: int) -> bool:
-        """Whether looking deeper cannot bring another hit, or would cost too much."""
+    def _named(
+        self, query: Descriptors, skus: Sequence[str], allowed: Selection | None, excluded: Ids
+    ) -> list[Candidate]:
+        """Pictures of the products ``skus`` that may be found, by (-score, id)."""
+        facts = self.by_sku(skus) if self.by_sku is not None else {}
+        ids = np.sort(np.fromiter(facts, np.int64, len(facts)))
+        ids = ids[self.holds(ids) & ~np.isin(ids, excluded)]
+        if allowed is not None:
+            ids = ids[allowed.holds(ids)]
+        scores, ids = ordered(self.vectors(ids) @ query, ids, len(ids))
+        return [Candidate(i, s, facts[i]) for i, s in zip(ids.tolist(), scores.tolist(), strict=True)]
+
+    def _below_floor(self, known: list[Candidate]) -> bool:
+        """Whether whatever lies deeper is below a minimum score."""
         floor = max((rule.floor for rule in self.rules), default=float("-inf"))
-        return depth >= MAX_DEPTH or (bool(known) and known[-1].score < floor)
+        return bool(known) and known[-1].score < floor
 
 
-class _Timer:
-    """Adds up the milliseconds of named parts."""
-
-    def __init__(self) -> None:
-        self.ms: dict[str, float] = dict.fromkeys(("coarse", "fine", "rules", "database"), 0.0)
-
-    @contextmanager
-    def __call__(self, part: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.ms[part] += 1000 * (time.perf_counter() - start)
+def _rules_tier(known: list[Candidate], ruled: Ruled) -> Tier:
+    if not ruled.tiers:
+        return Tier("rules", 0.0, len(known), len(ruled.hits))
+    before, after = [candidate.id for candidate in known], [candidate.id for candidate in ruled.hits]
+    return Tier("rules", 0.0, len(before), len(after), moved(before, after), len(set(before) - set(after)))

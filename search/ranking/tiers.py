@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -20,9 +22,27 @@ class Tier:
     moved: int = 0
     dropped: int = 0
 
+    def took(self, ms: float) -> Tier:
+        return replace(self, ms=ms)
+
 
 def moved(before: Sequence[Hashable], after: Sequence[Hashable]) -> int:
     """How many of those in both stand at another place among them."""
     there, still = set(after), set(before)
     pairs = zip((key for key in before if key in there), (key for key in after if key in still), strict=True)
     return sum(old != new for old, new in pairs)
+
+
+class Timer:
+    """Adds up the milliseconds of named parts."""
+
+    def __init__(self) -> None:
+        self.ms: dict[str, float] = dict.fromkeys(("coarse", "fine", "rules", "database"), 0.0)
+
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.ms[part] += 1000 * (time.perf_counter() - start)

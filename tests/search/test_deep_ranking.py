@@ -20,6 +20,12 @@ class Stored:
     def __init__(self, ids: np.ndarray, x: np.ndarray) -> None:
         self.ids, self.x = ids, x
 
+    def holds(self, ids: np.ndarray) -> np.ndarray:
+        return np.isin(ids, self.ids)
+
+    def vectors(self, ids: np.ndarray) -> np.ndarray:
+        return self.x[np.searchsorted(self.ids, ids)]
+
     def scores(self, query: np.ndarray, ids: np.ndarray) -> np.ndarray:
         return self.x[np.searchsorted(self.ids, ids)] @ query
 

@@ -10,7 +10,7 @@ import pytest
 
 from search.indexes import ExactIndex, build_index
 from search.ranking import Facts, Pipeline, rules_from
-from search.ranking.pipeline import EXACT_UP_TO
+from search.ranking.selectivity import exact_up_to
 from search.types import Descriptors, Ids, Scores
 from tests.search.indexes.descriptors import clustered
 
@@ -27,6 +27,12 @@ class Originals:
         order = np.argsort(ids)
         self.ids, self._x = ids[order], x[order]
         self.scored = 0
+
+    def holds(self, ids: Ids) -> np.ndarray:
+        return np.isin(ids, self.ids)
+
+    def vectors(self, ids: Ids) -> Descriptors:
+        return self._x[np.searchsorted(self.ids, ids)]
 
     def scores(self, query: Descriptors, ids: Ids) -> Scores:
         self.scored += len(ids)
@@ -90,14 +96,14 @@ def test_a_filter_never_starves_the_result(searched: Pipeline, oracle: ExactInde
         found.append([hit.id for hit in ranking.hits])
     if len(allowed):
         wanted = truth[:, : min(20, len(allowed))]
-        assert recall(found, wanted) >= (1.0 if len(allowed) <= EXACT_UP_TO else 0.97)
+        assert recall(found, wanted) >= (1.0 if len(allowed) <= exact_up_to(COUNT) else 0.97)
 
 
 def test_filters_meet_an_index_that_looks_in_few_cells(oracle: ExactIndex) -> None:
     """Allowed pictures all lie in cells that are not probed: they are found all the same."""
     narrow = pipeline("IVF64,SQ8", search_params={"nprobe": 1}, fine_depth=20)
     query = QUERIES[0]
-    far = np.sort(oracle.search(-query[None], EXACT_UP_TO + 500)[1][0])
+    far = np.sort(oracle.search(-query[None], exact_up_to(COUNT) + 500)[1][0])
     ranking = narrow.search(query, 50, there, allowed=far)
     assert [hit.id for hit in ranking.hits] == oracle.search(query[None], 50, far)[1][0].tolist()
 

@@ -1,0 +1,136 @@
+"""The first two tiers: candidates from the coarse index, scored with the original descriptors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.indexes.base import Index, Selection
+from search.indexes.exact import ExactIndex
+from search.ranking.selectivity import exact_up_to
+from search.ranking.tiers import Tier, Timer
+from search.types import Descriptors, Ids, Scores
+
+NONE: Ids = np.empty(0, np.int64)
+
+
+class Originals(Protocol):
+    """The descriptors an index was made of, as exact as they are stored."""
+
+    @property
+    def ids(self) -> Ids:
+        """All ids, rising."""
+
+    def holds(self, ids: Ids) -> NDArray[np.bool_]:
+        """Which of ``ids`` are held."""
+
+    def vectors(self, ids: Ids) -> Descriptors:
+        """(len(ids), dim) float32. Raises KeyError for an id that is not held."""
+
+    def scores(self, query: Descriptors, ids: Ids) -> Scores:
+        """Inner products of ``query`` (dim,) with the originals of ``ids``, all of which are held."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Candidates by (-score, id) of the original descriptors. ``exhausted``: there are no others."""
+
+    ids: Ids
+    scores: Scores
+    exhausted: bool
+    tiers: tuple[Tier, Tier]  # coarse and fine, without their times
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """Immutable and safe to search from many threads.
+
+    ``index`` and ``originals`` belong to a build (None before the first); ``side`` holds exactly what
+    came since; ``superseded`` are ids of the build whose descriptor in ``side`` is newer.
+    ``exact_up_to``: filtered sets up to this size are scored one by one; None: where that costs less.
+    """
+
+    side: ExactIndex
+    index: Index | None = None
+    originals: Originals | None = None
+    superseded: Ids = field(default_factory=lambda: NONE)
+    search_params: Mapping[str, Any] = field(default_factory=dict)
+    exact_up_to: int | None = None
+
+    def found(
+        self, query: Descriptors, depth: int, enough: int, allowed: Selection | None, excluded: Ids, timer: Timer
+    ) -> Found:
+        """The best ``depth``. Where the index finds fewer than ``enough``, everything is scored."""
+        with timer("coarse"):
+            side_scores, side_ids = self._beside(query, depth, allowed, excluded)
+            ids, ranked, all_of_them = self._coarse(query, depth, enough, allowed, excluded)
+        with timer("fine"):
+            scores = side_scores
+            if self.originals is not None and len(ids):
+                scores = self.originals.scores(query, ids)
+                if len(side_ids):
+                    scores = np.concatenate([scores, side_scores])
+            ids = np.concatenate([ids, side_ids]) if len(side_ids) else ids
+            exhausted = all_of_them and len(side_ids) < depth and len(ids) <= depth
+            order = np.lexsort((ids, -scores))[:depth]
+        return Found(ids[order], scores[order], exhausted, self._tiers(allowed, ranked, len(ids), order))
+
+    def vectors(self, ids: Ids | Sequence[int]) -> Descriptors:
+        """(n, dim) descriptors of pictures held, the newer ones where there are two. Raises KeyError."""
+        wanted = np.asarray(ids, np.int64)
+        beside = np.isin(wanted, self.side.ids)
+        x = np.empty((len(wanted), self.side.dim), np.float32)
+        x[beside] = self.side.vectors(wanted[beside])
+        if not beside.all():
+            if self.originals is None:
+                raise KeyError(f"not held: {wanted[~beside][:3].tolist()}")
+            x[~beside] = self.originals.vectors(wanted[~beside])
+        return x
+
+    def holds(self, ids: Ids) -> NDArray[np.bool_]:
+        """Which of ``ids`` can be found at all."""
+        there = np.isin(ids, self.side.ids)
+        return there if self.originals is None else there | self.originals.holds(ids)
+
+    def _tiers(self, allowed: Selection | None, ranked: int, out: int, order: NDArray[np.intp]) -> tuple[Tier, Tier]:
+        """``ranked``: how many the index itself put in order; with them ``order`` is compared."""
+        total = len(self.side) + (len(self.index) if self.index is not None else 0)
+        searched = total if allowed is None else min(total, len(allowed))
+        stayed = order[order < ranked]
+        shifted = np.count_nonzero(np.argsort(np.argsort(stayed)) != np.arange(len(stayed)))
+        coarse = Tier("coarse", 0.0, searched, out, dropped=max(0, searched - out))
+        return coarse, Tier("fine", 0.0, out, len(order), int(shifted), out - len(order))
+
+    def _beside(self, query: Descriptors, depth: int, allowed: Selection | None, excluded: Ids) -> tuple[Scores, Ids]:
+        if not len(self.side):
+            return np.empty(0, np.float32), NONE
+        scores, ids = self.side.search(query[None], min(depth, len(self.side)), allowed, excluded=excluded)
+        real = ids[0] >= 0
+        return scores[0][real], ids[0][real]
+
+    def _coarse(
+        self, query: Descriptors, depth: int, enough: int, allowed: Selection | None, excluded: Ids
+    ) -> tuple[Ids, int, bool]:
+        """Ids of the build worth scoring, how many of them are in the index's order, and whether they are all."""
+        if self.index is None or self.originals is None:
+            return NONE, 0, True
+        banned = np.concatenate([excluded, self.superseded]) if len(self.superseded) else excluded
+        limit = exact_up_to(len(self.index)) if self.exact_up_to is None else self.exact_up_to
+        if allowed is not None and len(allowed) <= limit:
+            return self._held(allowed.ids, banned), 0, True
+        found = self.index.search(query[None], depth, allowed, excluded=banned, **self.search_params)[1][0]
+        ids = found[found >= 0]
+        if len(ids) >= enough:
+            return ids, len(ids), False
+        # An index that probes some cells only may come home with too few; then all are scored.
+        return self._held(self.originals.ids if allowed is None else allowed.ids, banned), 0, True
+
+    def _held(self, ids: Ids, excluded: Ids) -> Ids:
+        """``ids``, rising, as far as the build holds them."""
+        assert self.originals is not None
+        ids = ids[self.originals.holds(ids)]
+        return ids[~np.isin(ids, excluded)] if len(excluded) else ids
