@@ -1,0 +1,101 @@
+"""The pages behind an index's form: what each kind would be, pictures to try rules on, the trial itself."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import Max, Min
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.urls import URLPattern, path
+from django.views.decorators.http import require_POST
+
+from catalog.admin.base import SiteAdmin, error_text, thumbnail_url
+from catalog.errors import LookalikeError, NotFound
+from catalog.models import Collection, Image, ImageRole
+from search.admin.kinds import outlooks
+from search.admin.rule_trials import Trial, trial
+from search.models import FeatureModel, SearchIndex
+
+SAMPLES = 10
+
+
+class IndexViews(SiteAdmin):
+    def get_urls(self) -> list[URLPattern]:
+        pages = {
+            "kinds": ("kinds/", self.kinds_view),
+            "samples": ("<int:pk>/samples/", self.samples_view),
+            "preview": ("<int:pk>/preview/", require_POST(self.preview_view)),
+        }
+        own = [
+            path(route, self.admin_site.admin_view(view), name=f"search_searchindex_{name}")
+            for name, (route, view) in pages.items()
+        ]
+        return [*own, *super().get_urls()]
+
+    def kinds_view(self, request: HttpRequest) -> JsonResponse:
+        """``?collection=1&feature_model=2&factory=…``: what each kind of index would be, by its value."""
+        if not (self.has_add_permission(request) or self.has_change_permission(request)):
+            raise PermissionDenied
+        collection = Collection.objects.filter(pk=_number(request.GET.get("collection"))).first()
+        feature_model = FeatureModel.objects.filter(pk=_number(request.GET.get("feature_model"))).first()
+        return JsonResponse(outlooks(collection, feature_model, request.GET.get("factory", "").strip()))
+
+    def samples_view(self, request: HttpRequest, pk: int) -> JsonResponse:
+        """A few pictures of the index's collection, others each time."""
+        images = some_pictures(self._index(request, pk).collection)
+        shown = [{"id": image.pk, "url": thumbnail_url(image), "name": _name(image)} for image in images]
+        return JsonResponse({"images": shown})
+
+    def preview_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The hits of a picture without and with the posted rules, which need not be saved; HTML for the form."""
+        index = self._index(request, pk)
+        try:
+            shown: dict[str, Any] = {"trial": self._trial(index, request.POST)}
+        except LookalikeError as error:
+            shown = {"error": error_text(error)}
+        status = 400 if "error" in shown else 200
+        return render(request, "admin/lookalike/rules_preview.html", shown, status=status)
+
+    def _index(self, request: HttpRequest, pk: int) -> SearchIndex:
+        index = self.get_object(request, unquote(str(pk)))
+        if index is None:
+            raise Http404
+        if not self.has_change_permission(request, index):
+            raise PermissionDenied
+        return index  # type: ignore[no-any-return]
+
+    def _trial(self, index: SearchIndex, posted: Any) -> Trial:
+        """Raises BadRule, NotFound and what a search raises."""
+        gallery = Image.objects.filter(collection=index.collection, role=ImageRole.GALLERY)
+        image = gallery.select_related("product").filter(pk=_number(posted.get("image"))).first()
+        if image is None:
+            raise NotFound(what=f"picture {str(posted.get('image', ''))[:20]} of this collection")
+        try:
+            rules = json.loads(posted.get("rules") or "[]")
+        except json.JSONDecodeError:
+            rules = None  # refused by the rules' own check
+        return trial(index, rules, image)
+
+
+def some_pictures(collection: Collection, count: int = SAMPLES) -> list[Image]:
+    """Up to ``count`` gallery pictures from random places between the lowest id and the highest."""
+    gallery = Image.objects.filter(collection=collection, role=ImageRole.GALLERY).select_related("product")
+    ends = gallery.aggregate(low=Min("id"), high=Max("id"))
+    if ends["low"] is None:
+        return []
+    starts = [random.randint(ends["low"], ends["high"]) for _ in range(count)]  # noqa: S311
+    found = [gallery.filter(pk__gte=start).order_by("pk").first() for start in starts]
+    return list({image.pk: image for image in found if image is not None}.values())
+
+
+def _name(image: Image) -> str:
+    return f"{image.product or image} · {image.pk}"
+
+
+def _number(text: object) -> int | None:
+    return int(text) if isinstance(text, str) and text.isdecimal() and len(text) < 19 else None
