@@ -10,13 +10,17 @@ from typing import Any, Protocol, cast
 
 @dataclass
 class Job:
-    """JPEG files, ONNX files, and how much to measure."""
+    """JPEG files, ONNX files, descriptors, and how much to measure."""
 
     pictures: list[str]
     weights: list[str] = field(default_factory=list)
     rounds: int = 5
     gallery: int = 10_000
     queries: int = 1000
+    descriptors: str = ""  # a folder that make_descriptors wrote
+    peers: str = ""  # an interpreter that has other libraries
+    factories: list[str] = field(default_factory=list)
+    target: float = 0.95  # ann_recall@10
 
 
 @dataclass

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.core.management.base import CommandError
 from django.db.models import QuerySet
 
-from catalog.models import Collection
+from catalog.models import Benchmark, Collection
 from search.builds import index_for
 from search.models import FeatureModel, SearchIndex
 
@@ -40,5 +42,13 @@ def index_named(collection: str, name: str | None) -> SearchIndex:
     return index
 
 
-def _some(rows: QuerySet[Collection] | QuerySet[FeatureModel] | QuerySet[SearchIndex], field: str) -> str:
+def benchmark_named(collection: Collection, name: str) -> Benchmark:
+    benchmarks = Benchmark.objects.filter(collection=collection)
+    found = benchmarks.filter(name=name).first()
+    if found is None:
+        raise CommandError(f"{collection.slug} has no benchmark '{name}'. It has: {_some(benchmarks, 'name')}.")
+    return found
+
+
+def _some(rows: QuerySet[Any], field: str) -> str:
     return ", ".join(rows.values_list(field, flat=True)[:SHOWN]) or "none"
