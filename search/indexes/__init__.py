@@ -1,6 +1,6 @@
 """Descriptors to nearest ids. No Django here.
 
-``build_index`` makes any index FAISS has a factory string for, ``load_index`` opens a saved one.
+``build_index`` makes any index FAISS has a factory string for, and Milvus's; ``load_index`` opens a saved one.
 FAISS is imported when one of them is first called: a process that forks must not have used it before.
 """
 
@@ -33,11 +33,15 @@ __all__ = [
 def build_index(factory: str, dim: int, **search_params: Any) -> Index:
     """An empty index of ``dim`` dimensions. ``search_params`` hold where a search gives none of its own.
 
-    ``exact`` is the oracle in NumPy; everything else is a FAISS factory string. Raises BadFactory and
-    BadParameter.
+    ``exact`` is the oracle in NumPy; ITQ256, IVF1024,ITQ256 and HNSW32,ITQ256 are binary codes; everything
+    else is a FAISS factory string. Raises BadFactory and BadParameter.
     """
     if factory == "exact":
         return ExactIndex(dim)
+    if "ITQ" in factory:
+        from search.indexes.binary_index import BinaryIndex
+
+        return BinaryIndex.from_factory(factory, dim, search_params)
     from search.indexes.faiss_index import FaissIndex
 
     return FaissIndex.from_factory(factory, dim, search_params)
@@ -45,9 +49,12 @@ def build_index(factory: str, dim: int, **search_params: Any) -> Index:
 
 def load_index(path: Path, mmap: bool = True, **search_params: Any) -> Index:
     """Open a saved FAISS index, by memory map where its kind allows. Raises BrokenIndex, BadParameter."""
+    from search.indexes.binary_index import BinaryIndex
+    from search.indexes.faiss_file import is_binary
     from search.indexes.faiss_index import FaissIndex
 
-    return FaissIndex.load(path, mmap=mmap, search_params=search_params)
+    kind = BinaryIndex if is_binary(path) else FaissIndex
+    return kind.load(path, mmap=mmap, search_params=search_params)
 
 
 def set_threads(count: int) -> None:

@@ -92,9 +92,10 @@ class Index(Protocol):
     ) -> tuple[Scores, Ids]:
         """The ``k`` highest inner products of each row of ``x``, ordered by (-score, id).
 
-        ``allowed``: only these ids, an array or what ``prepare`` made of one; ``excluded``: none of these. Ids the index does not hold are
-        ignored. Rows are padded with id -1 and score -inf. ``params`` are the index's own, for example
-        nprobe or efSearch, and hold for this call alone. Returns two arrays of (len(x), k).
+        ``allowed``: only these ids, an array or what ``prepare`` made of one; ``excluded``: none of these.
+        Ids the index does not hold are ignored. Rows are padded with id -1 and score -inf. ``params`` are the
+        index's own, for example nprobe or efSearch, and hold for this call alone. Returns two arrays of
+        (len(x), k).
         """
 
     def prepare(self, allowed: Ids) -> Selection:

@@ -22,17 +22,42 @@ FOOTER = struct.Struct("<qq8s")
 MARK = b"lookids1"
 
 
-def append_ids(path: Path, ids: Ids) -> None:
-    """Write ``ids`` behind the index that FAISS wrote to ``path``."""
+def append_padding(path: Path) -> None:
+    """Go on at a multiple of 8 bytes."""
     with path.open("ab") as file:
         file.write(b"\0" * (-file.tell() % 8))
+
+
+def append_ids(path: Path, ids: Ids) -> None:
+    """Write ``ids`` behind the index that FAISS wrote to ``path``."""
+    append_padding(path)
+    with path.open("ab") as file:
         start = file.tell()
         ids.astype("<i8", copy=False).tofile(file)
         file.write(FOOTER.pack(start, len(ids), MARK))
 
 
+def ids_start(path: Path) -> int | None:
+    """Where the ids begin; None without a footer. Raises BrokenIndex."""
+    found = _footer(path)
+    return None if found is None else found[0]
+
+
 def read_ids(path: Path, *, mmap: bool) -> Ids | None:
     """The ids of the file, or None if it has no footer. Raises BrokenIndex."""
+    found = _footer(path)
+    if found is None:
+        return None
+    start, count = found
+    if not count:
+        return np.empty(0, np.int64)
+    if mmap:
+        return np.asarray(np.memmap(path, np.dtype("<i8"), "r", offset=start, shape=(count,)))
+    return np.fromfile(path, np.dtype("<i8"), count, offset=start)
+
+
+def _footer(path: Path) -> tuple[int, int] | None:
+    """Where the ids begin and how many they are."""
     size = path.stat().st_size
     with path.open("rb") as file:
         file.seek(max(0, size - FOOTER.size))
@@ -42,11 +67,16 @@ def read_ids(path: Path, *, mmap: bool) -> Ids | None:
     start, count, _ = FOOTER.unpack(tail)
     if start < 0 or count < 0 or start + 8 * count + FOOTER.size != size:
         raise BrokenIndex(path=path, reason="its ids are cut off")
-    if not count:
-        return np.empty(0, np.int64)
-    if mmap:
-        return np.asarray(np.memmap(path, np.dtype("<i8"), "r", offset=start, shape=(count,)))
-    return np.fromfile(path, np.dtype("<i8"), count, offset=start)
+    return start, count
+
+
+def is_binary(path: Path) -> bool:
+    """Whether FAISS wrote a binary index there. Raises BrokenIndex."""
+    try:
+        with path.open("rb") as file:
+            return file.read(2) == b"IB"
+    except OSError as error:
+        raise BrokenIndex(path=path, reason=error) from error
 
 
 def read_faiss(path: Path, *, mmap: bool, read: Any = None) -> Any:

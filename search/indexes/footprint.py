@@ -6,7 +6,7 @@ from typing import Any
 
 from search.indexes.base import BadFactory
 from search.indexes.faiss_module import faiss
-from search.indexes.parameters import parts_of
+from search.indexes.parts import parts_of
 
 FLOAT, ROW = 4, 8
 

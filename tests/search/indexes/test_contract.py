@@ -25,6 +25,7 @@ class Kind(NamedTuple):
 KINDS = [
     Kind("exact", 1.0),
     Kind("Flat", 1.0),
+    Kind("SQfp16", 0.99),
     Kind("SQ8", 0.9),
     Kind("IVF32,Flat", 0.9, {"nprobe": 16}),
     Kind("IVF32,SQ8", 0.85, {"nprobe": 16}),
@@ -35,6 +36,20 @@ KINDS = [
     Kind("PCA48,IVF32,SQ8", 0.75, {"nprobe": 16}),
     Kind("PCAR48,HNSW32", 0.8, {"efSearch": 64}),
     Kind("OPQ4_32,IVF32,PQ16x4fs,RFlat", 0.5, {"nprobe": 16, "k_factor": 10}),
+    Kind("PQ32", 0.5),
+    Kind("PQ32x4fs", 0.25),
+    Kind("PQ32x4fs,RFlat", 0.7, {"k_factor": 10}),
+    Kind("IVF32,PQ32x4fs", 0.25, {"nprobe": 16}),
+    Kind("IVF32_HNSW16,PQ32x4fsr,Refine(SQfp16)", 0.85, {"nprobe": 16, "k_factor": 10}),
+    Kind("RR,RaBitQ", 0.3, {"qb": 8}),
+    Kind("RR,RaBitQfs", 0.3),
+    Kind("RR,IVF32,RaBitQ", 0.5, {"nprobe": 16, "qb": 4}),
+    Kind("RR,IVF32,RaBitQ4", 0.8, {"nprobe": 16}),
+    Kind("PCAR48,IVF32_HNSW16,RaBitQfs", 0.4, {"nprobe": 16}),
+    Kind("RR,IVF32,RaBitQfs,RFlat", 0.8, {"nprobe": 16, "k_factor": 10}),
+    Kind("ITQ64", 0.25),
+    Kind("IVF16,ITQ64", 0.25, {"nprobe": 8}),
+    Kind("HNSW16,ITQ64", 0.25, {"efSearch": 128}),
 ]
 
 
