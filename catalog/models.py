@@ -68,6 +68,7 @@ class Product(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["collection", "category"]),
             models.Index(fields=["collection", "price"]),
+            models.Index(fields=["collection", "updated"], name="product_updated"),
         ]
 
     def __str__(self) -> str:

@@ -30,6 +30,7 @@ from search.filters import Filters
 from search.models import IndexBuild, SearchIndex, SearchLog, UploadedQuery
 from search.ranking import Candidate, Facts, Ranking
 from search.search_log import log_search
+from search.selectors import allowed_for
 from search.serving import State, default_index, live
 from search.types import Descriptors, Ids
 
@@ -136,7 +137,7 @@ class SearchRequest:
         stored = np.unique([example.image.pk for example in examples if example.image is not None]).astype(np.int64)
         query = self._query(examples, state, stored)
         with self._timed("database"):
-            allowed = self._allowed()
+            allowed = allowed_for(self.index, self.filters)
         lookup = _Lookup(self.gallery)
         ranking, state = live(self.index).search(
             query,
@@ -223,14 +224,6 @@ class SearchRequest:
             return
         empty = NotEmbeddedYet if self.gallery.exists() else NothingToSearch
         raise empty(collection=self.collection.name)
-
-    def _allowed(self) -> Ids | None:
-        """Ids the filters let through, None without filters."""
-        if not self.filters:
-            return None
-        # No order: sorting half a catalog by the model's default would cost more than reading it. And no
-        # iterator(): on Postgres that is a cursor, planned for its first rows, of which all are wanted.
-        return np.fromiter(self.filters.apply(self.gallery.order_by()).values_list("id", flat=True), np.int64)
 
     def _hits(self, ranking: Ranking, lookup: _Lookup, query: Descriptors) -> list[Hit]:
         images = lookup.images([candidate.id for candidate in ranking.hits])

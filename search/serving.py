@@ -12,19 +12,24 @@ import logging
 import os
 import threading
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from django.conf import settings
 
 from catalog.models import Collection
+from search import selectors
 from search.builds import index_for
-from search.indexes import BadParameter, BrokenIndex, IndexFault, set_threads
+from search.facts import facts_by_sku
+from search.indexes import BadParameter, BrokenIndex, IndexFault, Selection, set_threads
+from search.indexes.base import Allowed
 from search.indexes.saved import SavedBuild
 from search.models import IndexBuild, SearchIndex
 from search.ranking import BadRule, Pipeline, Ranking, Rule, rules_from
 from search.ranking.pipeline import Lookup
+from search.selectors import PreparedSelections, gallery_of
 from search.side import Side, embeddings_of
 from search.types import Descriptors, Ids
 
@@ -46,6 +51,7 @@ class State:
     side: Side
     pipeline: Pipeline
     masked: Ids  # pictures found to be gone
+    prepared: PreparedSelections = field(default_factory=PreparedSelections)  # of the build
 
     def __len__(self) -> int:
         """Descriptors at hand, deleted ones that are not noticed yet included."""
@@ -68,16 +74,22 @@ class Live:
         lookup: Lookup,
         *,
         offset: int = 0,
-        allowed: Ids | None = None,
+        allowed: Allowed | None = None,
         excluded: Ids | None = None,
-        with_rules: bool = True,
+        rules: Sequence[Rule] | None = None,
+        explain: bool = False,
     ) -> tuple[Ranking, State]:
-        """See Pipeline.search. ``query`` is (dim,); the state tells what answered."""
+        """See Pipeline.search. ``query`` is (dim,); the state tells what answered.
+
+        ``rules`` stand in for the configured ones. What ``allowed_for`` gave is made ready for the build once.
+        """
         state = self.state()
         set_threads(settings.FAISS_THREADS or 1)
-        pipeline = state.pipeline if with_rules else replace(state.pipeline, rules=())
-        not_these = state.masked if excluded is None else np.union1d(state.masked, excluded)
-        ranking = pipeline.search(query, k, lookup, offset=offset, allowed=allowed, excluded=not_these)
+        pipeline = state.pipeline if rules is None else replace(state.pipeline, rules=rules)
+        if isinstance(allowed, Selection) and pipeline.index is not None and len(allowed) > pipeline.exact_limit():
+            allowed = state.prepared.of(pipeline.index, allowed)
+        not_these = np.concatenate([state.masked, excluded]) if excluded is not None else state.masked
+        ranking = pipeline.search(query, k, lookup, offset=offset, allowed=allowed, excluded=not_these, explain=explain)
         if ranking.missing:
             self._mask(ranking.missing)
         return ranking, state
@@ -177,6 +189,7 @@ def _pipeline(index: SearchIndex, saved: SavedBuild | None, side: Side) -> Pipel
         rules=_rules(index),
         fine_depth=index.fine_depth,
         rules_depth=index.rules_depth,
+        by_sku=lambda skus: facts_by_sku(skus, gallery_of(index.collection_id)),
     )
 
 
@@ -233,6 +246,7 @@ def forget() -> None:
     _lives_lock = threading.Lock()
     _lives.clear()
     _defaults.clear()
+    selectors.forget()
 
 
 os.register_at_fork(after_in_child=forget)

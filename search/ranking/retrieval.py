@@ -96,6 +96,12 @@ class Retrieval:
         there = np.isin(ids, self.side.ids)
         return there if self.originals is None else there | self.originals.holds(ids)
 
+    def exact_limit(self) -> int:
+        """Size up to which a filtered set is scored one by one."""
+        if self.exact_up_to is not None or self.index is None:
+            return self.exact_up_to or 0
+        return exact_up_to(len(self.index))
+
     def _tiers(self, allowed: Selection | None, ranked: int, out: int, order: NDArray[np.intp]) -> tuple[Tier, Tier]:
         """``ranked``: how many the index itself put in order; with them ``order`` is compared."""
         total = len(self.side) + (len(self.index) if self.index is not None else 0)
@@ -119,8 +125,7 @@ class Retrieval:
         if self.index is None or self.originals is None:
             return NONE, 0, True
         banned = np.concatenate([excluded, self.superseded]) if len(self.superseded) else excluded
-        limit = exact_up_to(len(self.index)) if self.exact_up_to is None else self.exact_up_to
-        if allowed is not None and len(allowed) <= limit:
+        if allowed is not None and len(allowed) <= self.exact_limit():
             return self._held(allowed.ids, banned), 0, True
         found = self.index.search(query[None], depth, allowed, excluded=banned, **self.search_params)[1][0]
         ids = found[found >= 0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -108,7 +109,7 @@ def _fits(parameter: Parameter, value: object) -> bool:
         case "integer":
             return isinstance(value, int)
         case "number":
-            return isinstance(value, int | float)
+            return isinstance(value, int | float) and math.isfinite(value)
         case "choice":
             return value in parameter.choices
         case "texts":

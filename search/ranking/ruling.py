@@ -36,15 +36,15 @@ def run_rules(
     head, tail = candidates[:depth], candidates[depth:]
     tiers: list[Tier] = []
     left_out: list[Candidate] = []
-    start_ids = {candidate.id for candidate in candidates} if rules else set()
-    for rule in [*rules, *(rule for rule in rules if rule.lasting)]:
-        again = len(tiers) >= len(rules)
-        if again and all(candidate.id in start_ids for candidate in head):
-            break  # nothing was brought in, so nothing can have come back
+    brought_in = False
+    for number, rule in enumerate([*rules, *(rule for rule in rules if rule.lasting)]):
+        if number >= len(rules) and not brought_in:
+            break  # what lasting rules left out cannot have come back
         started, before = time.perf_counter(), [*head, *tail]
         head, tail = _applied(rule, head, tail, context)
         after = [*head, *tail]
         tiers.append(_tier(rule, before, after, 1000 * (time.perf_counter() - started)))
+        brought_in = brought_in or tiers[-1].in_ - tiers[-1].dropped < tiers[-1].out
         if explain:
             still = {candidate.id for candidate in after}
             left_out += [rule.left_out(candidate) for candidate in before if candidate.id not in still]

@@ -191,7 +191,7 @@ def test_rules_that_drop_much_make_the_search_go_deeper(searched: Pipeline) -> N
 
 
 def test_a_minimum_score_ends_the_search_early() -> None:
-    cut = pipeline("IVF64,SQ8", rules=rules_from([{"rule": "min_score", "score": 0.99}]), fine_depth=50)
+    cut = pipeline("IVF64,SQ8", rules=rules_from([{"rule": "min_score", "score": 0.99}]), fine_depth=50, rules_depth=50)
     ranking = cut.search(QUERIES[0], 20, there)
     assert len(ranking.hits) < 20
     assert not ranking.has_more
