@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,16 +19,18 @@ from search.deep_ranking import ExactTop, collapsed, deep_ranking, ruled
 from search.embedding import descriptor_of, embed_pending
 from search.evaluation import Ranking, Truth, parse_metrics, protocol_named
 from search.evaluation.evaluate import judge, score
-from search.evaluation.metrics import average_precision
+from search.evaluation.metrics import average_precision, precision_at_recall
+from search.expansion import BadExpansion, Expansion, expand
 from search.facts import facts_by_id
 from search.ground_truth import GroundTruth, Judgement
 from search.indexes import set_threads
-from search.models import Embedding, EvaluationRun, QueryResult
+from search.models import Embedding, EvaluationRun, QueryResult, SearchIndex
 from search.serving import Live
 from search.side import embeddings_of, stream
 from search.types import Descriptors, Ids, Scores
 from search.vectors import from_bytes
 
+logger = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 
 GROUP = 4096  # queries compared with all descriptors in one pass over them, for ann_recall
@@ -52,6 +55,7 @@ class Work:
         set_threads(settings.FAISS_THREADS or os.cpu_count() or 1)
         self.state = Live(self.run.index_id).state()  # of its own: just embedded pictures are in it
         self.feature_model = self.state.index.feature_model
+        self.expansion = _expansion(self.state.index)
         protocol = protocol_named(self.run.parameters["protocol"])
         self.truth = GroundTruth(self.run.benchmark, protocol)
         self._pin()
@@ -98,9 +102,13 @@ class Work:
         index, build = self.state.index, self.state.build
         return {
             "protocol": self.run.parameters["protocol"],
+            "engine": build.engine if build else index.engine,
+            "preset": index.preset,
             "factory": build.factory if build else "exact",
             "search_params": dict(self.state.pipeline.search_params),
             "fine_depth": index.fine_depth,
+            "rules_depth": index.rules_depth,
+            "expansion": self.expansion.to_dict(),
             "rules": index.rules if self.run.with_rules else [],
             "gallery": len(self.truth.gallery),
             "gallery_last_id": int(self.truth.gallery[-1]) if len(self.truth.gallery) else 0,
@@ -119,6 +127,7 @@ class Work:
         rows = self.run.benchmark.queries.select_related("image__product").filter(pk__in=keys).order_by("id")
         queries = list(rows)
         x, readable = self._descriptors(queries)
+        x = self._expanded(queries, x)
         places = min(len(self.state) or 1, DEEPEST)
         size = max(1, min(CHUNK, CELLS // places))
         exact = self._exact(x, self._most_ignored(queries, size)) if self.exact_k else None
@@ -141,6 +150,13 @@ class Work:
             elif query.box is not None:
                 readable[row] = self._boxed(query, x[row])
         return x, readable
+
+    def _expanded(self, queries: Sequence[Query], x: Descriptors) -> Descriptors:
+        """As a visitor's search does; the query itself and its copies have no vote. What is junk is not told."""
+        if not self.expansion:
+            return x
+        own = self.truth.own(queries)
+        return expand(self.pipeline, x, self.expansion, [np.array(sorted(own[query.pk])) for query in queries])
 
     def _boxed(self, query: Query, row: Descriptors) -> bool:
         left, top, width, height = (round(value) for value in query.box or ())
@@ -177,12 +193,16 @@ class Work:
                 row: (ids[place], scores[place], None if exact is None else exact[row])
                 for place, row in enumerate(rows)
             }
-        results = [self._result(query, judgements[row], *found.get(row, NOTHING)) for row, query in enumerate(queries)]
+        results = [
+            self._result(query, x[row], judgements[row], *found.get(row, NOTHING)) for row, query in enumerate(queries)
+        ]
         QueryResult.objects.bulk_create(results, batch_size=200, ignore_conflicts=True)
         self.done += len(results)
         self._report(self.done, self.total, "ranking")
 
-    def _result(self, query: Query, judgement: Judgement, ids: Ids, scores: Scores, exact: Ids | None) -> QueryResult:
+    def _result(
+        self, query: Query, x: Descriptors, judgement: Judgement, ids: Ids, scores: Scores, exact: Ids | None
+    ) -> QueryResult:
         truth = judgement.truth
         if not truth.relevant:
             return QueryResult(run=self.run, query=query)  # skipped: no scores
@@ -190,7 +210,7 @@ class Work:
         ids, scores = ids[there], scores[there]
         before_rules = ids
         if self.pipeline.rules:
-            ids, scores = ruled(self.pipeline, ids, scores, facts_by_id(ids.tolist()))
+            ids, scores = ruled(self.pipeline, ids, scores, facts_by_id(ids.tolist()), x)
         if self.run.depth:
             ids, scores = ids[: self.run.depth], scores[: self.run.depth]
         outcome = judge(query.name, *self._units(ids, truth))
@@ -202,6 +222,8 @@ class Work:
             query=query,
             average_precision=average_precision(outcome.hits, outcome.relevant),
             scores=score(self.metrics, outcome),
+            relevant=outcome.relevant,
+            curve=[round(value, 6) for value in precision_at_recall(outcome.hits, outcome.relevant)],
             ranking=[[image_id, round(value, 6), grade] for image_id, value, grade in head],
         )
 
@@ -211,6 +233,14 @@ class Work:
             return Ranking(ids), truth
         products = self.truth.products
         return Ranking(collapsed(ids, products)), Truth(np.unique(collapsed(truth.positives, products)))
+
+
+def _expansion(index: SearchIndex) -> Expansion:
+    try:
+        return Expansion.from_dict(index.expansion)
+    except BadExpansion as error:  # a search leaves it out, so an evaluation does
+        logger.error("the query expansion of index %s is left out: %s", index, error)
+        return Expansion.none()
 
 
 def _slices(values: Sequence[int], size: int) -> Iterator[list[int]]:

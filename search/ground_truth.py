@@ -57,12 +57,12 @@ class GroundTruth:
 
     def of(self, queries: Sequence[Query]) -> list[Judgement]:
         """The judgement of each query, whose image and product are loaded."""
-        own = self._own(queries)
+        own = self.own(queries)
         if self.benchmark.relevance == Relevance.LABELS:
             return self._from_labels(queries, own)
         return [self._from_group(query, own[query.pk]) for query in queries]
 
-    def _own(self, queries: Sequence[Query]) -> dict[int, set[int]]:
+    def own(self, queries: Sequence[Query]) -> dict[int, set[int]]:
         """The query's own picture and the pictures of the same bytes, by query id."""
         hashes = {query.image.sha256 for query in queries}
         same: dict[str, set[int]] = defaultdict(set)

@@ -117,6 +117,22 @@ def average_precision_trapezoid(hits: Ranks, relevant: int) -> float:
     return float(((before + (found + 1) / hits) / 2).sum() / relevant)
 
 
+LEVELS = 11  # recalls 0, 0.1 … 1
+
+
+def precision_at_recall(hits: Ranks, relevant: int) -> list[float]:
+    """Interpolated precision at recall 0, 0.1 … 1: the best precision at that recall or any higher one.
+
+    The eleven points of TREC and of Manning et al., Introduction to Information Retrieval, 2008, 8.4. A recall that
+    the ranking never reaches has precision 0.
+    """
+    found = np.arange(1, len(hits) + 1)
+    best = np.maximum.accumulate((found / hits)[::-1])[::-1] if len(hits) else np.empty(0)
+    # Whole numbers: recall >= level / 10 in floats would miss 3/10 >= 0.3.
+    places = np.searchsorted(found * (LEVELS - 1), np.arange(LEVELS) * relevant)
+    return [float(best[place]) if place < len(best) else 0.0 for place in places]
+
+
 @measure("recall@K")
 def _recall(outcome: Outcome, k: int | None) -> float:
     return int((outcome.hits <= (k or 0)).sum()) / outcome.relevant

@@ -54,13 +54,18 @@ class EvaluationRun(Job):
 
 
 class QueryResult(models.Model):
-    """One query of a run: its scores and the head of its ranking, ``[[image_id, score, grade], ...]``."""
+    """One query of a run: its scores and the head of its ranking, ``[[image_id, score, grade], ...]``.
+
+    ``curve`` is the interpolated precision at eleven recalls, over the whole ranking and not its head alone.
+    """
 
     run = models.ForeignKey(EvaluationRun, models.CASCADE, related_name="query_results", verbose_name=_("run"))
     query = models.ForeignKey(Query, models.CASCADE, related_name="+", verbose_name=_("query"))
     average_precision = models.FloatField("AP", null=True, blank=True, db_index=True)
     scores = models.JSONField(_("scores"), default=dict)
     ranking = models.JSONField(_("ranking"), default=list)
+    relevant = models.PositiveIntegerField(_("positives"), default=0)
+    curve = models.JSONField(_("precision at recall 0, 0.1 … 1"), default=list)
 
     class Meta:
         ordering = ["id"]
