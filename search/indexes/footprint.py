@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from search.indexes.base import BadFactory
+from search.indexes.binary_index import KIND, BinaryIndex
+from search.indexes.faiss_file import reason_of
 from search.indexes.faiss_module import faiss
 from search.indexes.parts import parts_of
 
@@ -18,11 +20,23 @@ def estimated_bytes(factory: str, dim: int, count: int) -> int:
     """
     if factory == "exact":
         return count * (dim * FLOAT + ROW)
+    if "ITQ" in factory:
+        return ROW * count + _binary_bytes(factory, dim, count)
     try:
         index = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
     except Exception as error:
-        raise BadFactory(factory=factory, dim=dim, reason=str(error).splitlines()[-1]) from error
+        raise BadFactory(factory=factory, dim=dim, reason=reason_of(error)) from error
     return ROW * count + sum(_part_bytes(part, count) for part in parts_of(index))
+
+
+def _binary_bytes(factory: str, dim: int, count: int) -> int:
+    BinaryIndex.from_factory(factory, dim, {})  # refuses what cannot be
+    match = KIND.fullmatch(factory)
+    assert match is not None
+    bits, cells, links = int(match["bits"]), int(match["cells"] or 0), int(match["links"] or 0)
+    graph = FLOAT * (2 * links + links / max(1, links - 1)) + ROW + FLOAT if links else 0
+    each = bits // 8 + (ROW if cells else 0) + graph
+    return int(count * each) + cells * bits // 8 + dim * bits * FLOAT
 
 
 def _part_bytes(part: Any, count: int) -> int:
