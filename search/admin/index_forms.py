@@ -31,9 +31,7 @@ METHODS = [
 
 
 class SearchIndexForm(ModelForm):
-    preset = forms.CharField(
-        label=capfirst(_("kind of index")), required=False, widget=KindSelect, help_text=_("What it costs and keeps.")
-    )
+    preset = forms.CharField(label=capfirst(_("kind of index")), required=False, widget=KindSelect)
     search_params = JSONTextField(
         label=capfirst(_("search parameters")),
         help_text=_('For example {"nprobe": 16} or {"efSearch": 64}. Empty: the engine’s own.'),
@@ -48,7 +46,7 @@ class SearchIndexForm(ModelForm):
         label=capfirst(_("neighbours")), min_value=1, max_value=MOST_NEIGHBOURS, initial=Expansion.k, required=False
     )
     expansion_alpha = forms.FloatField(
-        label="alpha", min_value=0, max_value=HIGHEST_ALPHA, initial=Expansion.alpha, required=False
+        label="Alpha", min_value=0, max_value=HIGHEST_ALPHA, initial=Expansion.alpha, required=False
     )
     fine_depth = forms.IntegerField(
         label=capfirst(_("fine depth")),

@@ -10,7 +10,9 @@ from django.utils.translation import gettext
 
 from catalog.models import Image
 from search.models import SearchIndex
-from search.ranking.rules import rule_modules, title_of
+from search.ranking import Tier
+from search.ranking.rules import rule_modules, rules_from, title_of
+from search.rule_preview import PreviewHit, preview
 
 SHOWN = 12
 TIERS = {"coarse": "coarse search", "fine": "fine search", "rules": "business rules", "database": "database"}
@@ -39,30 +41,29 @@ class Trial:
     before: list[Place]
     after: list[Place]
     dropped: list[Place]
-    tiers: list[tuple[str, Any]]
+    tiers: list[tuple[str, Tier]]
 
 
 def trial(index: SearchIndex, rules: Any, image: Image, k: int = SHOWN) -> Trial:
     """The look-alikes of ``image`` without and with ``rules``. Raises BadRule and what a search raises."""
-    from search.rule_preview import preview
-
+    rules_from(rules)  # also what is no list at all is refused in words
     found = preview(index, rules, image, k)
-    places = {hit.image.pk: number for number, hit in enumerate(found.before, 1)}
+    places = {hit.image.pk: hit.rank for hit in found.before}
     return Trial(
         image,
-        _places(found.before, {}),
+        _places(found.before, places),
         _places(found.after, places),
         _places(found.dropped, places),
         [(_title(tier), tier) for tier in found.tiers],
     )
 
 
-def _places(hits: Iterable[Any], places: dict[int, int]) -> list[Place]:
+def _places(hits: Iterable[PreviewHit], places: dict[int, int]) -> list[Place]:
     return [
-        Place(number, hit.image, hit.score, places.get(hit.image.pk), [reason.text for reason in hit.reasons])
-        for number, hit in enumerate(hits, 1)
+        Place(hit.rank, hit.image, hit.score, places.get(hit.image.pk), [reason.text for reason in hit.reasons])
+        for hit in hits
     ]
 
 
-def _title(tier: Any) -> str:
+def _title(tier: Tier) -> str:
     return gettext(title_of(tier.name)) if tier.name in rule_modules() else gettext(TIERS.get(tier.name, tier.name))

@@ -35,6 +35,16 @@
     show();
   }
 
+  // --- Settings of the expansion: where there is one
+
+  const method = form.elements.expansion_method;
+  const numbers = form.querySelector(".field-expansion_k");
+  if (method && numbers) {
+    const show = () => { numbers.hidden = method.value === "none" && !numbers.querySelector(".errorlist"); };
+    method.addEventListener("change", show);
+    show();
+  }
+
   // --- Rules tried on a picture
 
   const place = form.querySelector(".lk-trial-place");

@@ -221,7 +221,15 @@ class TestFeatureModels:
 
 def index_fields(site: Site, **fields: Any) -> dict[str, Any]:
     base = {"collection": site.collection.pk, "name": "second", "feature_model": site.feature_model.pk, "factory": ""}
-    return {**base, "engine": "faiss", "search_params": "{}", "rules": "[]", "fine_depth": 200, "rebuild_share": 0.1, **fields}
+    return {
+        **base,
+        "engine": "faiss",
+        "search_params": "{}",
+        "rules": "[]",
+        "fine_depth": 200,
+        "rebuild_share": 0.1,
+        **fields,
+    }
 
 
 class TestIndexes:
