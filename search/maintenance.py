@@ -19,7 +19,7 @@ from catalog.locks import try_lock
 from catalog.models import Collection, ImportJob
 from search.builds import BuildAlreadyRunning, build_create, index_for
 from search.consistency import consistency_of, pending_images, unfit_ids
-from search.models import Embedding, EvaluationRun, IndexBuild, SearchIndex
+from search.models import DuplicateScan, Embedding, EvaluationRun, IndexBuild, SearchIndex
 from search.side import embeddings_of
 
 logger = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ class Work:
     imports: list[int] = field(default_factory=list)
     builds: list[int] = field(default_factory=list)
     evaluations: list[int] = field(default_factory=list)
+    scans: list[int] = field(default_factory=list)
     embeddings: list[tuple[int, int]] = field(default_factory=list)
 
 
@@ -46,6 +47,7 @@ def unfinished() -> Work:
         imports=_requeued(ImportJob, lambda job: f"import-{job.pk}"),
         builds=_requeued(IndexBuild, lambda build: f"build-{build.index_id}"),
         evaluations=_requeued(EvaluationRun, lambda run: f"evaluation-{run.pk}"),
+        scans=_requeued(DuplicateScan, lambda scan: f"duplicates-{scan.collection_id}"),
         embeddings=_unembedded(),
     )
 

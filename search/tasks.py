@@ -38,6 +38,13 @@ def evaluation_run(run_id: int) -> None:
     evaluations.evaluation_run(run_id)
 
 
+@shared_task(name="search.duplicates_scan")
+def duplicates_scan(scan_id: int) -> None:
+    from search.duplicates.scans import scan_run
+
+    scan_run(scan_id)
+
+
 @shared_task(name="search.jobs_resume")
 def jobs_resume() -> None:
     """Every minute: pick up what a killed worker or a lost message left."""
@@ -73,6 +80,8 @@ def _enqueue(work: maintenance.Work) -> None:
     _enqueue_builds(work.builds)
     for run_id in work.evaluations:
         evaluation_run.delay_on_commit(run_id)
+    for scan_id in work.scans:
+        duplicates_scan.delay_on_commit(scan_id)
     for collection_id, feature_model_id in work.embeddings:
         embed_pending.delay_on_commit(collection_id, feature_model_id)
 

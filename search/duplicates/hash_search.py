@@ -1,0 +1,36 @@
+"""The nearest perceptual hashes, by Hamming distance. No Django."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.duplicates.phash import BITS
+from search.indexes.faiss_module import faiss
+
+NEAREST = 16  # a bound: a thousand plain pictures share one hash, and would be half a million pairs
+
+
+class HashSearch:
+    """Exact; 8 bytes a picture. A million against a million are a thousand milliards of popcounts: some minutes."""
+
+    def __init__(self, hashes: NDArray[np.uint8]) -> None:
+        self._hashes = np.ascontiguousarray(hashes)
+        self._index = faiss.IndexBinaryFlat(BITS)
+        self._index.add(self._hashes)
+        self._plain = ~self._hashes.any(axis=1)  # without a hash, or nothing to be seen on it
+
+    def nearest(self, start: int, end: int, most: int) -> list[list[tuple[int, int]]]:
+        """For each row in [start, end) the rows within ``most`` bits, as (row, distance), itself left out."""
+        count = min(NEAREST + 1, len(self._hashes))
+        distances, rows = self._index.search(self._hashes[start:end], count)
+        return [
+            [] if self._plain[start + place] else self._near(start + place, rows[place], distances[place], most)
+            for place in range(end - start)
+        ]
+
+    def _near(
+        self, own: int, rows: NDArray[np.int64], distances: NDArray[np.int32], most: int
+    ) -> list[tuple[int, int]]:
+        pairs = zip(rows.tolist(), distances.tolist(), strict=True)
+        return [(row, distance) for row, distance in pairs if distance <= most and row not in (own, -1)]

@@ -1,0 +1,34 @@
+"""When two pictures count as one, and the thresholds, as calibrated (docs/duplicates.md). No Django."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MAX_HASH_DISTANCE = 10  # bits of 64
+MIN_SCORE = 0.9
+MIN_AGREEMENT = 0.7  # of the blocks that both show
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Hash or descriptor propose, the pixels decide: either threshold is enough to be looked at, none is enough alone."""
+
+    max_hash_distance: int = MAX_HASH_DISTANCE
+    min_score: float = MIN_SCORE
+    min_agreement: float = MIN_AGREEMENT
+
+    def proposes(self, distance: int | None, score: float | None) -> bool:
+        near = distance is not None and distance <= self.max_hash_distance
+        alike = score is not None and score >= self.min_score
+        return near or alike
+
+    def confirms(self, agreement: float) -> bool:
+        return agreement >= self.min_agreement
+
+
+def default_score(backbone: str) -> float:
+    """The calibrated threshold of a family of feature models: inner products of one say nothing about another's."""
+    return SCORES.get(backbone, MIN_SCORE)
+
+
+SCORES = {"color_gradient": 0.9}
