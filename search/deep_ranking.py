@@ -7,16 +7,14 @@ the coarse order, so an index that compresses is judged as it is, and not by an 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search.evaluation.ordering import order
-from search.ranking import Candidate, Facts, Pipeline
-from search.ranking.configured_rules import NO_CONTEXT
+from search.ranking import Candidate, Context, Facts, Pipeline
 from search.ranking.ruling import run_rules
 from search.types import Descriptors, Ids, Scores
 
@@ -59,19 +57,18 @@ def _beside(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
     return np.concatenate([left, right], axis=1)
 
 
-def ruled(
-    pipeline: Pipeline, ids: Ids, scores: Scores, facts: Mapping[int, Facts], query: Descriptors | None = None
-) -> tuple[Ids, Scores]:
-    """One cleaned ranking (n,) after the business rules, in the order they leave it: as a visitor's search has it.
+def ruled(pipeline: Pipeline, ids: Ids, scores: Scores, facts: Mapping[int, Facts]) -> tuple[Ids, Scores]:
+    """One cleaned ranking (n,) after the business rules, as they leave a visitor's: to the same depth.
 
-    ``query`` (dim,) lets rules bring in pictures of their own (pin); what ``facts`` does not know stays out.
+    What a rule brings in (pin) it takes from the ranking itself.
     """
     known = [Candidate(i, s, facts[i]) for i, s in zip(ids.tolist(), scores.tolist(), strict=True) if i in facts]
-    context = NO_CONTEXT if query is None else pipeline.context(query)
-    context = replace(context, vectors=pipeline.vectors)
-    hits = run_rules(pipeline.rules, known, pipeline.rules_depth, context).hits
-    candidates = [candidate for candidate in hits if candidate.id in facts]
-    return np.array([c.id for c in candidates], np.int64), np.array([c.score for c in candidates], np.float32)
+
+    def named(skus: Sequence[str]) -> list[Candidate]:
+        return [candidate for candidate in known if candidate.facts.sku in skus]
+
+    hits = run_rules(pipeline.rules, known, pipeline.rules_depth, Context(pipeline.vectors, named)).hits
+    return np.array([c.id for c in hits], np.int64), np.array([c.score for c in hits], np.float32)
 
 
 def collapsed(ids: Ids, products: Mapping[int, int]) -> Ids:

@@ -139,3 +139,28 @@ def test_rules_are_the_ones_that_serve():
     ids, scores = ruled(pipeline, np.array([5, 6, 7]), np.array([0.9, 0.6, 0.1]), {5: Facts(), 7: Facts()})
     assert ids.tolist() == [5]
     assert scores.tolist() == [np.float32(0.9)]
+
+
+def test_rules_reach_as_deep_as_in_a_search(data):
+    """A pinned picture is found wherever it stands; what moves hits sees the first ``rules_depth`` alone."""
+    ids, x, queries = data
+    rules = rules_from([{"rule": "boost", "category": "b", "by": 0.5}, {"rule": "pin", "skus": ["last"]}])
+    pipeline = replace(pipeline_of(ids, x, "Flat"), rules=rules, rules_depth=20)
+    before, scores = deep_ranking(pipeline, queries[:1], 600, 200)
+    order = before[0][before[0] >= 0]
+    facts = {int(i): Facts(int(i), category="b" if place % 3 == 0 else "a") for place, i in enumerate(order)}
+    facts[int(order[-1])] = Facts(1, sku="last")
+    after, _ = ruled(pipeline, order, scores[0][before[0] >= 0], facts)
+    assert after[0] == order[-1]
+    assert sorted(after[1:21]) == sorted(order[:20])
+    assert after[1:21].tolist() != order[:20].tolist()
+    assert after[21:].tolist() == order[20:-1].tolist()
+
+
+def test_diversity_is_judged_too(data):
+    ids, x, queries = data
+    pipeline = replace(pipeline_of(ids, x, "Flat"), rules=rules_from([{"rule": "diversity", "weight": 0.1}]))
+    found, scores = deep_ranking(pipeline, queries[:1], 100, 100)
+    after, _ = ruled(pipeline, found[0], scores[0], {int(i): Facts() for i in found[0]})
+    assert after.tolist() != found[0].tolist()
+    assert sorted(after) == sorted(found[0])

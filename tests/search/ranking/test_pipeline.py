@@ -208,3 +208,99 @@ def test_nothing_at_all() -> None:
     ranking = Pipeline(side=ExactIndex(DIM)).search(QUERIES[0], 10, there)
     assert ranking.hits == []
     assert not ranking.has_more
+
+
+def test_each_tier_tells_what_it_did(searched: Pipeline) -> None:
+    kept = replace(
+        searched, rules=rules_from([{"rule": "one_per_product"}, {"rule": "in_stock_first"}]), fine_depth=100
+    )
+    ranking = kept.search(QUERIES[0], 10, there, explain=True)
+    coarse, fine, rules = ranking.tiers
+    assert [tier.name for tier in ranking.tiers] == ["coarse", "fine", "rules"]
+    assert coarse.in_ == len(IDS)
+    assert coarse.out == fine.in_ == 200 + 200  # rules see 200, so as many are scored, and of those beside the build
+    assert (fine.out, rules.in_) == (200, 200)
+    assert fine.dropped == 200
+    assert fine.moved > 0  # 8-bit codes do not rank as the originals do
+    assert [tier.name for tier in ranking.rules] == ["one_per_product", "in_stock_first"]
+    assert rules.out == ranking.rules[-1].out == 200 - rules.dropped
+    assert rules.moved > 0
+    assert {c.reasons[-1].rule for c in ranking.left_out} == {"one_per_product"}
+    assert all(tier.ms > 0 for tier in ranking.tiers)
+    assert ranking.timings_ms["fine"] == fine.ms
+
+
+def test_rules_see_so_many_and_pages_go_on_behind_them() -> None:
+    """Every page together is the ranking with its first 40 re-ordered, each hit once."""
+    base = pipeline("Flat", search_params={}, fine_depth=30)
+
+    def half(ids: Sequence[int]) -> Mapping[int, Facts]:
+        return {id_: Facts(id_, category="a" if id_ % 2 else "b") for id_ in ids}
+
+    boost = rules_from([{"rule": "boost", "category": "a", "by": 0.5}])
+    plain = [hit.id for hit in base.search(QUERIES[1], 300, half).hits]
+    ruled = replace(base, rules=boost, rules_depth=40)
+    pages = [hit.id for start in range(0, 300, 20) for hit in ruled.search(QUERIES[1], 20, half, offset=start).hits]
+    assert sorted(pages[:40]) == sorted(plain[:40])
+    assert pages[40:] == plain[40:]
+    head = [id_ for id_ in plain[:40] if id_ % 2] + [id_ for id_ in plain[:40] if not id_ % 2]
+    assert pages[:40] == head
+
+
+def test_more_coarse_candidates_find_more(oracle: ExactIndex) -> None:
+    """What the fine tier's depth is for: with rough codes the first ten lie deeper."""
+    rough = pipeline("IVF16,PQ8x4", search_params={"nprobe": 16}, side=0)
+    truth = oracle.search(QUERIES, 10, IDS[:COUNT])[1]
+    found = {
+        depth: recall(
+            [[hit.id for hit in replace(rough, fine_depth=depth).search(q, 10, there).hits] for q in QUERIES], truth
+        )
+        for depth in (11, 100, 800)
+    }
+    assert found[11] < found[100] < found[800]
+    assert found[800] > 0.95
+
+
+def shop(*skus: str) -> Mapping[int, Facts]:
+    """Ten products; their pictures are the ids that end on the same digit."""
+    return {int(i): Facts(int(i) % 10, f"s{i % 10}") for i in IDS if f"s{i % 10}" in skus}
+
+
+def test_a_pinned_product_is_looked_up_filtered_and_scored(searched: Pipeline, oracle: ExactIndex) -> None:
+    pinned = replace(searched, rules=rules_from([{"rule": "pin", "skus": ["s3"]}]), by_sku=lambda skus: shop(*skus))
+    threes = np.array(sorted(i for i in IDS.tolist() if i % 10 == 3))
+    scores, best = oracle.search(QUERIES[:1], 2, threes)
+    lookup = lambda ids: {i: Facts(i % 10, f"s{i % 10}") for i in ids}  # noqa: E731
+    first = pinned.search(QUERIES[0], 5, lookup).hits[0]
+    assert (first.id, first.score) == (best[0, 0], pytest.approx(scores[0, 0], abs=1e-5))
+    assert first.reasons[0].rule == "pin"
+    without = pinned.search(QUERIES[0], 5, lookup, excluded=best[0, :1]).hits[0]
+    assert without.id == best[0, 1]
+    none = pinned.search(QUERIES[0], 5, lookup, allowed=np.setdiff1d(IDS, threes)).hits
+    assert not any(hit.id % 10 == 3 or hit.reasons for hit in none)
+
+
+def test_descriptors_come_from_where_they_are_newest(searched: Pipeline) -> None:
+    order = np.array([COUNT + 3, 5, COUNT, 2])
+    np.testing.assert_allclose(searched.vectors(IDS[order]), X[order], atol=1e-6)
+    beside = ExactIndex(DIM)
+    beside.add(IDS[5:6], -X[5:6])
+    newer = replace(searched, side=beside, superseded=IDS[5:6])
+    np.testing.assert_allclose(newer.vectors(IDS[5:7]), [-X[5], X[6]], atol=1e-6)
+    with pytest.raises(KeyError):
+        Pipeline(side=ExactIndex(DIM)).vectors([1])
+
+
+def test_a_search_that_is_given_up_says_so(searched: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.ranking.pipeline.MAX_DEPTH", 500)
+    blocked = replace(searched, rules=rules_from([{"rule": "block", "categories": ["all"]}]))
+    ranking = blocked.search(QUERIES[0], 5, lambda ids: {i: Facts(i, category="all") for i in ids})
+    assert (ranking.hits, ranking.cut_short) == ([], True)
+    assert not searched.search(QUERIES[0], 5, there).cut_short
+
+
+@pytest.mark.parametrize("count", [100, 10_000, 100_000, 1_000_000, 10_000_000])
+def test_small_filtered_sets_are_scored_one_by_one(count: int) -> None:
+    limit = exact_up_to(count)
+    assert 2_000 <= limit <= 16_384
+    assert limit >= exact_up_to(count // 2)

@@ -82,6 +82,33 @@ def test_rules_act_in_their_order() -> None:
         [{"rule": "in_stock_first", "within": 0}],
         [{"rule": "in_stock_first", "within": 2.5}],
         [{"rule": "__init__"}],
+        [{"rule": "_matching"}],
+        [{"rule": "min_score", "score": float("nan")}],
+        [{"rule": "boost"}],
+        [{"rule": "boost", "category": "a", "brand": "b"}],
+        [{"rule": "boost", "attribute": "colour"}],
+        [{"rule": "boost", "value": "red"}],
+        [{"rule": "boost", "category": "a", "by": 0}],
+        [{"rule": "boost", "category": "a", "by": 0.51}],
+        [{"rule": "bury", "category": "a", "by": -0.1}],
+        [{"rule": "bury", "category": 5}],
+        [{"rule": "price_range", "lowest": 5, "highest": 4}],
+        [{"rule": "price_range", "lowest": -1}],
+        [{"rule": "price_range", "highest": float("inf")}],
+        [{"rule": "price_range", "mode": "drop"}],
+        [{"rule": "price_range", "keep_unknown": 1}],
+        [{"rule": "freshness", "margin": 0.6}],
+        [{"rule": "freshness", "half_life_days": 0}],
+        [{"rule": "diversity", "weight": 1.1}],
+        [{"rule": "diversity", "within": 1001}],
+        [{"rule": "pin"}],
+        [{"rule": "pin", "skus": []}],
+        [{"rule": "pin", "skus": "abc"}],
+        [{"rule": "pin", "skus": ["a"], "least": 2}],
+        [{"rule": "pin", "skus": [str(n) for n in range(51)]}],
+        [{"rule": "block"}],
+        [{"rule": "block", "skus": [5]}],
+        [{"rule": "block", "attributes": {"colour": "red"}}],
         [{"score": 0.4}],
         ["min_score"],
         {"rule": "min_score", "score": 0.4},
@@ -116,5 +143,28 @@ def test_a_rule_is_found_by_being_there(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_every_rule_says_what_it_does() -> None:
-    assert set(rules.rule_modules()) == {"in_stock_first", "min_score", "one_per_product"}
-    assert all(module.__doc__ for module in rules.rule_modules().values())
+    assert set(rules.rule_modules()) == {
+        *("block", "boost", "bury", "diversity", "freshness", "in_stock_first"),
+        *("min_score", "one_per_product", "pin", "price_range"),
+    }
+    for name in rules.rule_modules():
+        assert rules.title_of(name) != name
+        assert rules.says_of(name)
+        assert all(parameter.says for parameter in rules.parameters_of(name))
+
+
+def test_parameters_are_told_for_a_form() -> None:
+    by_name = {parameter.name: parameter for parameter in rules.parameters_of("price_range")}
+    assert (by_name["mode"].kind, by_name["mode"].choices, by_name["mode"].default) == (
+        "choice",
+        ("keep", "prefer"),
+        "keep",
+    )
+    assert (by_name["highest"].kind, by_name["highest"].default, by_name["highest"].required) == ("number", None, False)
+    assert by_name["keep_unknown"].kind == "yes_no"
+    first, *_ = rules.parameters_of("pin")
+    assert (first.name, first.kind, first.required) == ("skus", "texts", True)
+    assert {p.kind for p in rules.parameters_of("block")} == {"texts", "values"}
+    assert rules.parameters_of("one_per_product") == []
+    with pytest.raises(KeyError):
+        rules.parameters_of("cheapest_first")
