@@ -156,7 +156,9 @@ class Work:
         if not self.expansion:
             return x
         own = self.truth.own(queries)
-        return expand(self.pipeline, x, self.expansion, [np.array(sorted(own[query.pk])) for query in queries])
+        return expand(
+            self.pipeline, x, self.expansion, [np.array(sorted(own[query.pk]), np.int64) for query in queries]
+        )
 
     def _boxed(self, query: Query, row: Descriptors) -> bool:
         left, top, width, height = (round(value) for value in query.box or ())

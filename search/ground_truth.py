@@ -63,7 +63,9 @@ class GroundTruth:
         return [self._from_group(query, own[query.pk]) for query in queries]
 
     def own(self, queries: Sequence[Query]) -> dict[int, set[int]]:
-        """The query's own picture and the pictures of the same bytes, by query id."""
+        """The query's own picture and the pictures of the same bytes, by query id; none where they stay."""
+        if self.protocol.keeps_query:
+            return {query.pk: set() for query in queries}
         hashes = {query.image.sha256 for query in queries}
         same: dict[str, set[int]] = defaultdict(set)
         copies = Image.objects.filter(collection=self.benchmark.collection_id, sha256__in=hashes)

@@ -45,7 +45,10 @@ class EvaluationForm(ModelForm):
     protocol = forms.ChoiceField(
         label=capfirst(_("protocol")),
         choices=[(name, name) for name in PROTOCOLS],
-        help_text=_("Which labels count: medium = easy and hard, easy = easy alone, hard = hard alone."),
+        help_text=_(
+            "Which labels count: medium = easy and hard, easy = easy alone, hard = hard alone, "
+            "oxford5k = medium with the query's own picture in the ranking."
+        ),
     )
     user: Any = None
 

@@ -30,22 +30,29 @@ class Grade(StrEnum):
 
 @dataclass(frozen=True)
 class Protocol:
-    """Grades that count as hits, and grades that leave the ranking before ranks are counted."""
+    """Grades that count as hits, and grades that leave the ranking before ranks are counted.
+
+    ``keeps_query``: the query's own picture stays in the ranking and counts as its label says.
+    """
 
     name: str
     positive: frozenset[str]
     ignored: frozenset[str]
+    keeps_query: bool = False
 
 
-def _protocol(name: str, positive: set[Grade], ignored: set[Grade]) -> Protocol:
-    return Protocol(name, frozenset(positive), frozenset(ignored))
+def _protocol(name: str, positive: set[Grade], ignored: set[Grade], *, keeps_query: bool = False) -> Protocol:
+    return Protocol(name, frozenset(positive), frozenset(ignored), keeps_query)
 
 
 # Radenović et al., Revisiting Oxford and Paris, CVPR 2018. Medium is the default: easy and hard are positive.
 MEDIUM = _protocol("medium", {Grade.EASY, Grade.HARD}, {Grade.JUNK})
 EASY = _protocol("easy", {Grade.EASY}, {Grade.HARD, Grade.JUNK})
 HARD = _protocol("hard", {Grade.HARD}, {Grade.EASY, Grade.JUNK})
-PROTOCOLS = {protocol.name: protocol for protocol in (MEDIUM, EASY, HARD)}
+# Philbin et al., CVPR 2007: good and ok are positive, and the query, a box of a gallery picture, finds that picture.
+# With mAP_trapezoid: the figure that papers before 2018 call the mAP of Oxford5k.
+OXFORD5K = _protocol("oxford5k", {Grade.EASY, Grade.HARD}, {Grade.JUNK}, keeps_query=True)
+PROTOCOLS = {protocol.name: protocol for protocol in (MEDIUM, EASY, HARD, OXFORD5K)}
 
 
 def protocol_named(name: str) -> Protocol:

@@ -15,8 +15,10 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from catalog.errors import JobCancelled
+from catalog.importers.truth_lists import read_truth
 from catalog.jobs import JobState
 from catalog.models import Benchmark, Image, ImageRole, Label, Product, Relevance
+from catalog.truth_import import truth_import
 from search import evaluation_run as work
 from search.builds import build_create, build_run
 from search.deep_ranking import deep_ranking
@@ -496,3 +498,73 @@ def test_descriptors_that_are_equal_are_ordered_by_id(index):
     for result in run.query_results.all():
         ids = [entry[0] for entry in result.ranking]
         assert ids == sorted(ids)
+
+
+def test_the_curve_of_a_query_is_of_its_whole_ranking(index):
+    groups = products(index, 4, 5)
+    run = run_of(benchmark_of(index, groups[0]), index)
+    for result in run.query_results.select_related("query__image"):
+        ranking = plain_ranking(index, result.query.image)
+        positives = {image.pk for image in groups[0]} - {result.query.image_id}
+        ranks = [rank for rank, i in enumerate(ranking, start=1) if i in positives]
+        assert result.relevant == len(positives) == len(ranks)
+        best = [max(found / rank for found, rank in enumerate(ranks, 1) if 10 * found >= n * 3) for n in range(11)]
+        assert result.curve == pytest.approx(best, abs=1e-6)
+
+
+def test_an_expansion_is_applied_and_pinned(index):
+    """The query averaged with its best hit, itself not among them, by hand; the exact yardstick is of the same."""
+    index.expansion = {"method": "average", "k": 1}
+    index.save()
+    groups = products(index, 4, 4)
+    built(index)
+    run = run_of(benchmark_of(index, groups[0]), index)
+    assert run.parameters["expansion"] == {"method": "average", "k": 1, "alpha": 3.0}
+    assert run.results["ann_recall@3"] == 1.0
+    x, moved = vectors(index), 0
+    for result in run.query_results.select_related("query__image"):
+        query = result.query.image
+        before = plain_ranking(index, query)
+        wanted = x[query.pk] + x[before[0]]
+        others = [i for i in x if i != query.pk]
+        after = oracle.clean(others, [float(wanted @ x[i]) for i in others], set())
+        assert [entry[0] for entry in result.ranking] == after
+        moved += after != before
+    assert moved
+
+
+def test_pins_name_engine_preset_and_depths(index):
+    (group,) = products(index, 3)
+    built(index)
+    run = run_of(benchmark_of(index, group), index)
+    assert {name: run.parameters[name] for name in ("engine", "preset", "rules_depth", "expansion")} == {
+        "engine": "faiss",
+        "preset": "",
+        "rules_depth": index.rules_depth,
+        "expansion": {},
+    }
+
+
+def test_oxford5k_end_to_end(index, tmp_path: Path):
+    """Drawn stand-ins under Oxford's names, ground truth from files: the trapezoid AP, with the query and without."""
+    for number in range(9):
+        source = f"oxbuild_images/all_souls_{number:06}.jpg"
+        ImageFactory(collection=index.collection, product=None, source=source, size_px=(200, 160))
+    lists = {"good": (1, 2), "ok": (3,), "junk": (4, 5)}
+    (tmp_path / "all_souls_1_query.txt").write_text("oxc1_all_souls_000001 10.2 20.4 150.1 140.0\n")
+    for suffix, numbers in lists.items():
+        names = "\n".join(f"all_souls_{number:06}" for number in numbers)
+        (tmp_path / f"all_souls_1_{suffix}.txt").write_text(names)
+    report = truth_import(index.collection, "classic", read_truth(tmp_path))
+    assert (report.queries, report.labels) == (1, 5)
+    embed_pending(index.collection, index.feature_model)
+    benchmark = Benchmark.objects.get(name="classic")
+    ids = {image.source[-5]: image.pk for image in Image.objects.all()}
+    junk = {ids[str(number)] for number in lists["junk"]}
+    for protocol, own in (("medium", {ids["1"]}), ("oxford5k", set())):
+        result = run_of(benchmark, index, protocol=protocol).query_results.get()
+        ranking = [entry[0] for entry in result.ranking]
+        assert set(ranking) == set(ids.values()) - junk - own
+        positives = {ids[n] for n in "123"} - own
+        assert result.scores["AP_trapezoid"] == pytest.approx(oracle.trapezoid(ranking, positives))
+        assert result.relevant == len(positives)
