@@ -41,7 +41,8 @@ class Ours:
 
 def sides(data: AnnSet, target: float, factories: Sequence[str] = ()) -> Iterator[Ours]:
     """The factory that is chosen for this many, and a few others, each at its fastest setting at ``target``."""
-    for factory in factories or (auto_factory(len(data), data.dim)[0], *BESIDE):
+    usual = (auto_factory(len(data), data.dim)[0], *BESIDE)
+    for factory in dict.fromkeys(factories or usual):
         folder = data.folder / f"ours-{hashlib.sha256(factory.encode()).hexdigest()[:12]}"
         if not (folder / "facts.json").exists():
             build(data.base, factory, folder)
