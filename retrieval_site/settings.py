@@ -142,6 +142,7 @@ CELERY_TASK_ROUTES = {
     "search.embed_pending": {"queue": "gpu"},
     "search.build_run": {"queue": "cpu"},
     "search.evaluation_run": {"queue": "cpu"},
+    "search.duplicates_scan": {"queue": "cpu"},
 }
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
@@ -163,6 +164,10 @@ EXTRACTION_DEVICE = env_str("EXTRACTION_DEVICE", "auto")
 EXTRACTION_BATCH = env_int("EXTRACTION_BATCH", 32)
 EXTRACTION_THREADS = env_int("EXTRACTION_THREADS", 0)  # 0: as many as the machine has cores
 FAISS_THREADS = env_int("FAISS_THREADS", 0)
+FAISS_DEVICE = env_str("FAISS_DEVICE", "auto")
+MILVUS_URI = env_str("MILVUS_URI")
+MILVUS_TOKEN = env_str("MILVUS_TOKEN")
+MILVUS_PREFIX = env_str("MILVUS_PREFIX") or "lookalike"
 QUERY_RETENTION_DAYS = env_int("QUERY_RETENTION_DAYS", 7)
 DATA_UPLOAD_MAX_MEMORY_SIZE = env_int("DATA_UPLOAD_MAX_MEMORY_SIZE", 16 * 1024 * 1024)
 FILE_UPLOAD_PERMISSIONS = 0o644

@@ -9,6 +9,9 @@ class SearchConfig(AppConfig):
     def ready(self) -> None:
         from catalog.signals import images_added
         from search import checks  # noqa: F401  (registers the system checks)
+        from search.engines import milvus_server
+        from search.indexes.milvus_server import use
         from search.receivers import embed_added
 
+        use(milvus_server)
         images_added.connect(embed_added, dispatch_uid="search.embed_added")

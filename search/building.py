@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import mkdtemp
@@ -19,10 +20,12 @@ from django.conf import settings
 from numpy.typing import NDArray
 
 from catalog.errors import LookalikeError, gettext_noop
+from search.engines import empty_index, factory_of, finish, release_unused, server_version
 from search.indexes import Index, auto_factory, build_index, default_params, set_threads
+from search.indexes.augmentation import ALPHA, EXACT_UP_TO, augmented
 from search.indexes.recall import ann_recall
-from search.indexes.saved import EMBEDDINGS, IDS, INDEX, ORIGINALS, Manifest, describe
-from search.models import IndexBuild
+from search.indexes.saved import EMBEDDINGS, IDS, INDEX_FILES, ORIGINALS, Manifest, describe
+from search.models import Engine, IndexBuild
 from search.side import embeddings_of, newest_embedding, stream
 from search.types import Descriptors, Ids
 
@@ -31,9 +34,12 @@ Progress = Callable[[str, int, int], None]
 SEED = 20
 QUERIES = 200  # held out of the training sample to measure ann_recall@10
 CHUNK = 4096  # rows added at once
+FORGET_EVERY = 16  # chunks
 # FAISS's k-means uses up to 256 points a centroid and warns below 39.
 POINTS_PER_CELL, SAMPLE_AT_LEAST, SAMPLE_MAX_BYTES = 64, 50_000, 1024**3
 PARTIAL = ".partial-"
+MEASURED = ["factory", "fingerprint", "watermark", "count", "ann_recall", "size_bytes", "code_bytes", "timings"]
+_NONE: Ids = np.empty(0, np.int64)
 
 
 class EmptyBuild(LookalikeError):
@@ -61,6 +67,21 @@ class Rows:
 
     def vectors(self, rows: slice | NDArray[Any]) -> Descriptors:
         return np.asarray(self.originals[rows], np.float32)
+
+    def chunks(self, report: Callable[[int], None]) -> Iterator[tuple[slice, Descriptors]]:
+        """All rows in order, reported; what was read is given back to the system, and not counted as ours."""
+        for start in range(0, len(self.ids), CHUNK):
+            block = slice(start, min(start + CHUNK, len(self.ids)))
+            yield block, self.vectors(block)
+            report(block.stop)
+            if not start // CHUNK % FORGET_EVERY:
+                self.forget()
+
+    def forget(self) -> None:
+        """Let the pages of the file go that were read; they stay in the system's cache while there is room."""
+        mapping = getattr(self.originals, "_mmap", None)
+        if mapping is not None:
+            mapping.madvise(mmap.MADV_DONTNEED)
 
 
 @dataclass
@@ -115,21 +136,23 @@ class _Build:
         self.build, self.folder, self.stages = build, folder, stages
         self.feature_model = build.index.feature_model
         self.random = np.random.default_rng(SEED)
+        self.augmentation: dict[str, Any] = {}
 
     def run(self) -> None:
         set_threads(settings.FAISS_THREADS or os.cpu_count() or 1)
-        rows = self._read()
-        factory, params = self._choice(len(rows.ids))
+        release_unused(self.build.index)
+        rows = self._augmented(self._read())
+        factory = factory_of(self.build, len(rows.ids), self.feature_model.dim)
+        index, params = empty_index(self.build, factory, self.feature_model.dim)
         held_out = self.random.permutation(len(rows.ids))[: min(QUERIES, max(1, len(rows.ids) // 2))]
-        index = build_index(factory, self.feature_model.dim, **params)
-        index.check(params)
         with self.stages("training", 1):
             index.train(rows.vectors(self._sample(len(rows.ids), held_out, factory)))
         with self.stages("adding", len(rows.ids)) as report:
-            for start in range(0, len(rows.ids), CHUNK):
-                block = slice(start, start + CHUNK)
-                index.add(rows.ids[block], rows.vectors(block))
-                report(min(start + CHUNK, len(rows.ids)))
+            for block, x in rows.chunks(report):
+                index.add(rows.ids[block], x)
+        if self.build.engine == Engine.MILVUS:
+            with self.stages("indexing", len(rows.ids)) as report:
+                finish(index, report)
         with self.stages("measuring", len(held_out)) as report:
             recall = ann_recall(index, rows.ids, rows.vectors, held_out, report)
         self._write(index, rows, factory, params, recall)
@@ -151,9 +174,38 @@ class _Build:
                 report(done)
         if not done:  # deleted while they were counted
             raise EmptyBuild(index=self.build.index)
-        shape = (done, self.feature_model.dim)
+        return Rows(self._originals(done), np.concatenate(ids), np.concatenate(embedding_ids), watermark)
+
+    def _originals(self, count: int) -> NDArray[np.float16]:
+        shape = (count, self.feature_model.dim)
         originals: NDArray[np.float16] = np.memmap(self.folder / ORIGINALS, np.dtype("<f2"), "r", shape=shape)
-        return Rows(originals, np.concatenate(ids), np.concatenate(embedding_ids), watermark)
+        return originals
+
+    def _augmented(self, rows: Rows) -> Rows:
+        """The rows after database-side augmentation, written anew beside the old ones and put in their place."""
+        count, k = len(rows.ids), self.build.index.dba_neighbours
+        if not k or count < 2:
+            return rows
+        dim, beside = self.feature_model.dim, self.folder / "augmented"
+        with self.stages("augmenting", 2 * count) as report, beside.open("wb") as file:
+            index, done = self._neighbours(rows, report), count
+            for x in augmented(index, rows.vectors, count, dim, k):
+                x.astype("<f2").tofile(file)
+                done += len(x)
+                report(done)
+        beside.replace(self.folder / ORIGINALS)
+        self.augmentation = {"neighbours": k, "alpha": ALPHA}
+        return replace(rows, originals=self._originals(count))
+
+    def _neighbours(self, rows: Rows, report: Callable[[int], None]) -> Index:
+        """An index of the rows under their numbers, for this once: exact while they are few."""
+        count, dim = len(rows.ids), self.feature_model.dim
+        factory = "SQfp16" if count <= EXACT_UP_TO else auto_factory(count, dim)[0]
+        index = build_index(factory, dim, **default_params(factory))
+        index.train(rows.vectors(self._sample(count, _NONE, factory)))
+        for block, x in rows.chunks(report):
+            index.add(np.arange(block.start, block.stop), x)
+        return index
 
     def _stream(self, wanted: Any) -> Iterator[tuple[Ids, Ids, Descriptors]]:
         try:
@@ -161,24 +213,19 @@ class _Build:
         except ValueError as error:
             raise BadEmbeddings(model=self.feature_model, reason=error) from error
 
-    def _choice(self, count: int) -> tuple[str, dict[str, Any]]:
-        """The factory asked for, else one by size; the index's own search parameters go before the usual."""
-        factory = self.build.factory or auto_factory(count, self.feature_model.dim)[0]
-        return factory, {**default_params(factory), **self.build.index.search_params}
-
     def _sample(self, count: int, held_out: Ids, factory: str) -> Ids:
         """Rows to train on: drawn with a fixed seed, without the held-out queries where there are others."""
         cells = re.search(r"IVF(\d+)", factory)
         size = max(SAMPLE_AT_LEAST, POINTS_PER_CELL * int(cells[1]) if cells else 0)
         size = min(size, SAMPLE_MAX_BYTES // (4 * self.feature_model.dim))
-        others = np.setdiff1d(np.arange(count), held_out, assume_unique=True)
+        others = np.delete(np.arange(count, dtype=np.int32), held_out)
         if not len(others):
-            others = np.arange(count)
+            others = np.arange(count, dtype=np.int32)
         return np.sort(self.random.choice(others, min(size, len(others)), replace=False))
 
     def _write(self, index: Index, rows: Rows, factory: str, params: dict[str, Any], recall: float) -> None:
         with self.stages("writing", 1):
-            index.save(self.folder / INDEX)
+            index.save(self.folder / INDEX_FILES[self.build.engine])
             rows.ids.astype("<i8").tofile(self.folder / IDS)
             rows.embedding_ids.astype("<i8").tofile(self.folder / EMBEDDINGS)
             manifest = Manifest(
@@ -188,23 +235,23 @@ class _Build:
                 fingerprint=self.feature_model.fingerprint,
                 watermark=rows.watermark,
                 search_params=params,
-                versions={"lookalike": version("lookalike"), "faiss": _faiss_version(), "numpy": np.__version__},
-                files=describe(self.folder),
+                versions=_versions(self.build.engine),
+                files=describe(self.folder, self.build.engine),
                 ann_recall=recall,
+                engine=self.build.engine,
+                augmentation=self.augmentation,
             )
             manifest.write(self.folder)
             publish(self.folder, self.build.folder)
-        self._record(manifest)
+        self._record(manifest, index)
 
-    def _record(self, manifest: Manifest) -> None:
+    def _record(self, manifest: Manifest, index: Index) -> None:
         build = self.build
         build.factory, build.fingerprint = manifest.factory, manifest.fingerprint
         build.watermark, build.count, build.ann_recall = manifest.watermark, manifest.count, manifest.ann_recall
         build.size_bytes = sum(path.stat().st_size for path in build.folder.iterdir())
-        build.timings = self.stages.seconds
-        build.save(
-            update_fields=["factory", "fingerprint", "watermark", "count", "ann_recall", "size_bytes", "timings"]
-        )
+        build.timings, build.code_bytes = self.stages.seconds, index.code_bytes()
+        build.save(update_fields=MEASURED)
 
 
 def publish(folder: Path, final: Path) -> None:
@@ -225,7 +272,10 @@ def _fsync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _faiss_version() -> str:
+def _versions(engine: str) -> dict[str, str]:
+    found = {"lookalike": version("lookalike"), "numpy": np.__version__}
+    if engine == Engine.MILVUS:
+        return {**found, "pymilvus": version("pymilvus"), "milvus": server_version()}
     from search.indexes.faiss_module import faiss
 
-    return str(faiss.__version__)
+    return {**found, "faiss": str(faiss.__version__)}

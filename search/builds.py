@@ -15,9 +15,11 @@ from catalog.errors import JobCancelled, LookalikeError, gettext_noop
 from catalog.jobs import UNFINISHED, JobState
 from catalog.locks import try_lock
 from catalog.models import Collection
+from search import engines
 from search.building import EmptyBuild, build_files
 from search.embedding import feature_model_default
-from search.models import IndexBuild, SearchIndex
+from search.indexes import IndexFault
+from search.models import Engine, IndexBuild, SearchIndex
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -32,6 +34,7 @@ __all__ = [
     "build_rollback",
     "build_run",
     "builds_prune",
+    "collections_sweep",
     "index_for",
     "index_make_default",
 ]
@@ -39,6 +42,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[str, int, int], None]  # stage, done, total
+KEEP = 3  # finished builds, besides the active one
 
 
 class BuildAlreadyRunning(LookalikeError):
@@ -98,6 +102,7 @@ def build_create(
             return IndexBuild.objects.create(
                 index=index,
                 activate_when_done=activate,
+                engine=index.engine,
                 factory=factory or index.factory,
                 created_by_id=user.pk if user is not None else None,
             )
@@ -144,11 +149,18 @@ def _activate_at_once(build: IndexBuild) -> None:
 
 
 def build_activate(build: IndexBuild) -> None:
-    """Serve this build: one row changes, serving processes follow within a second. Raises BuildNotReady."""
+    """Serve this build: one row changes, serving processes follow within a second. Raises BuildNotReady.
+
+    On a Milvus server its collection is loaded before, and gets the index's alias after.
+    """
     if build.state != JobState.DONE:
         raise BuildNotReady(build=build, reason=f"it is {build.state}")
     if not build.folder.is_dir():
         raise BuildNotReady(build=build, reason="its files were deleted")
+    try:
+        engines.make_ready(build)
+    except IndexFault as error:
+        raise BuildNotReady(build=build, reason=str(error).rstrip(".")) from error
     with transaction.atomic():
         index = (
             SearchIndex.objects.select_for_update(of=("self",)).select_related("feature_model").get(pk=build.index_id)
@@ -156,6 +168,7 @@ def build_activate(build: IndexBuild) -> None:
         if build.fingerprint != index.feature_model.fingerprint:
             raise BuildNotReady(build=build, reason="it was made from descriptors of another feature model")
         SearchIndex.objects.filter(pk=index.pk).update(active_build=build)
+        transaction.on_commit(lambda: engines.point_alias(build))
     build.index.active_build = build
 
 
@@ -175,17 +188,28 @@ def build_rollback(index: SearchIndex) -> IndexBuild:
     raise NoOlderBuild(index=index)
 
 
-def builds_prune(index: SearchIndex, keep: int = 3) -> int:
-    """Delete the files of all builds but the active and the ``keep`` newest; their rows stay as history.
+def builds_prune(index: SearchIndex, keep: int = KEEP) -> int:
+    """Delete the files and collections of all builds but the active and the ``keep`` newest; rows stay as history.
 
     A process that still has one open keeps it till it closes it. Returns how many folders were deleted.
     """
-    root = Path(settings.INDEX_ROOT) / str(index.pk)
+    root, kept = Path(settings.INDEX_ROOT) / str(index.pk), _kept(index, keep)
+    folders = [path for path in root.glob("[0-9]*") if path.is_dir() and int(path.name) not in kept]
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    if IndexBuild.objects.filter(index=index, engine=Engine.MILVUS).exists():
+        engines.drop_collections({index.pk: kept}, index.pk)
+    return len(folders)
+
+
+def _kept(index: SearchIndex, keep: int = KEEP) -> set[int]:
+    """Builds whose files stay."""
     done = IndexBuild.objects.filter(index=index, state=JobState.DONE).order_by("-pk").values_list("pk", flat=True)
     unfinished = IndexBuild.objects.filter(index=index, state__in=UNFINISHED).values_list("pk", flat=True)
     active = SearchIndex.objects.filter(pk=index.pk).values_list("active_build_id", flat=True)
-    kept = {str(pk) for pk in (*done[:keep], *unfinished, *active)}
-    folders = [path for path in root.glob("[0-9]*") if path.is_dir() and path.name not in kept]
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
-    return len(folders)
+    return {pk for pk in (*done[:keep], *unfinished, *active) if pk is not None}
+
+
+def collections_sweep() -> int:
+    """Drop what the Milvus server still holds of deleted indexes and pruned builds. Returns how many collections."""
+    return engines.drop_collections({index.pk: _kept(index) for index in SearchIndex.objects.all()})

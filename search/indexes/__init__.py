@@ -30,12 +30,17 @@ __all__ = [
 ]
 
 
-def build_index(factory: str, dim: int, **search_params: Any) -> Index:
+def build_index(factory: str, dim: int, *, engine: str = "faiss", **search_params: Any) -> Index:
     """An empty index of ``dim`` dimensions. ``search_params`` hold where a search gives none of its own.
 
     ``exact`` is the oracle in NumPy; ITQ256, IVF1024,ITQ256 and HNSW32,ITQ256 are binary codes; everything
-    else is a FAISS factory string. Raises BadFactory and BadParameter.
+    else is a FAISS factory string. With the engine ``milvus`` it is one of Milvus's index types; its server is
+    not asked before something is added. Raises BadFactory and BadParameter.
     """
+    if engine == "milvus":
+        from search.indexes.milvus_index import MilvusIndex
+
+        return MilvusIndex.create(factory, dim, search_params)
     if factory == "exact":
         return ExactIndex(dim)
     if "ITQ" in factory:

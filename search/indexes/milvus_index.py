@@ -22,7 +22,6 @@ from search.indexes.ids import RowIds
 from search.indexes.milvus_collection import MilvusCollection, Report, nothing, silent
 from search.indexes.milvus_filter import LIMIT, Plan, chosen_of, plan, within
 from search.indexes.milvus_kinds import Kind, Value, kind_of
-from search.indexes.milvus_server import server
 from search.types import Descriptors, Ids, Scores
 
 EXACT_UP_TO = 16_384  # ids whose descriptors are fetched and scored here, where the index comes home with too few
@@ -44,15 +43,17 @@ class MilvusIndex:
         self.collection, self.kind, self.dim = collection, kind, collection.dim
         self.built, self.search_params = built, dict(search_params)
         self._rows = RowIds(ids)
+        self._exists = built is not None
 
     @classmethod
     def create(cls, factory: str, dim: int, search_params: Mapping[str, Any], collection: str = "") -> Self:
-        """A new, empty collection; one of that name is dropped. Raises BadFactory, BadParameter, MilvusDown …"""
+        """An empty index. Raises BadFactory and BadParameter.
+
+        The server is asked when training or adding begins; a ``collection`` of that name is dropped then.
+        """
         kind = kind_of(factory, dim)
-        name = collection or f"{server().prefix}_{uuid.uuid4().hex}"
-        index = cls(MilvusCollection(name, dim), kind, _NONE, None, search_params)
-        index.collection.create()
-        return index
+        name = collection or f"lookalike_{uuid.uuid4().hex}"
+        return cls(MilvusCollection(name, dim), kind, _NONE, None, search_params)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -65,17 +66,20 @@ class MilvusIndex:
         self.kind.check(params)
 
     def train(self, x: Descriptors) -> None:
-        """Nothing here: the server trains on what it holds."""
+        """Make the collection; the server trains by itself, on what it will hold."""
+        self._created()
 
     def add(self, ids: Ids, x: Descriptors) -> None:
         """See ``Index``."""
         self._rows.check_new(ids)
+        self._created()
         self.collection.send(ids, x)
         self._rows.append(ids)
         self.__dict__.pop("_held", None)
 
     def upsert(self, ids: Ids, x: Descriptors) -> None:
         """Add, or replace where an id is there. ``ids`` come once each."""
+        self._created()
         self.collection.send(ids, x, replace=True)
         self._rows.append(np.asarray(ids, np.int64)[~np.isin(ids, self._held)])
         self.__dict__.pop("_held", None)
@@ -86,6 +90,11 @@ class MilvusIndex:
         self._rows = RowIds(np.setdiff1d(self._held, ids))
         self.__dict__.pop("_held", None)
 
+    def _created(self) -> None:
+        if not self._exists:
+            self.collection.create()
+            self._exists = True
+
     @cached_property
     def _held(self) -> Ids:
         """Rising."""
@@ -93,6 +102,7 @@ class MilvusIndex:
 
     def finish(self, report: Report = silent) -> None:
         """Let the server index and load what was added, and wait. What ``report`` raises ends it."""
+        self._created()
         built = self.kind.build_params(len(self), self.dim)
         self.collection.index(self.kind, built, report)
         self.search_params = {**self.kind.search_params(built), **self.search_params}
@@ -103,7 +113,7 @@ class MilvusIndex:
     ) -> tuple[Scores, Ids]:
         """See ``Index``. At most 16,384 hits a query, Milvus's own limit: what is deeper is padded."""
         self.check(params)
-        if self.built is None:
+        if self.built is None and len(self):
             self.finish()
         x = np.ascontiguousarray(x, np.float32)
         how = plan(self._held, allowed, excluded, self)

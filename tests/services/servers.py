@@ -1,4 +1,4 @@
-"""Real servers for the length of a `with`: a private Postgres and a private Redis.
+"""Real servers for the length of a `with`: a private Postgres, a private Redis, a private Milvus.
 
 Data in a temporary folder, a free port on the loopback address, nothing left when the block ends.
 """
@@ -8,15 +8,19 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 START_TIMEOUT_S = 60
+MILVUS_PARTS = ("etcd", "root-coord", "proxy-internal", "query-coord", "query-node", "index-coord", "index-node",
+                "data-coord", "data-node")  # fmt: skip
 
 
 class ServerMissing(Exception):
@@ -61,6 +65,67 @@ def redis() -> Iterator[str]:
         process = subprocess.Popen([program, *options], stdout=log, stderr=log)
         with log, _running(process, lambda: _answers(port), folder / "log"):
             yield f"redis://127.0.0.1:{port}/0"
+
+
+@contextmanager
+def milvus(folder: Path | None = None, port: int | None = None) -> Iterator[str]:
+    """The MILVUS_URI of a fresh server of the PyPI package ``milvus``. Raises ServerMissing.
+
+    Its programs are unpacked into the data folder, 300 MB; ``folder``: one that is kept, to start again on.
+    """
+    program = Path(sys.executable).with_name("milvus-server")
+    if not program.is_file():
+        raise ServerMissing("no Milvus here: pip install milvus (Linux on x86-64)")
+    with _folder(None) if folder is None else nullcontext(folder) as data:
+        port = port or free_port()
+        log = (data / "log").open("wb")
+        options = ["--data", str(data / "milvus"), "--proxy-port", str(port)]
+        options += [f"--{part}-port={free_port()}" for part in MILVUS_PARTS]
+        environment = {**os.environ, "ETCD_CONFIG_PATH": str(_etcd_of_milvus(data, options))}
+        process = subprocess.Popen([program, *options], stdout=log, stderr=log, env=environment, start_new_session=True)
+        with log, _group(process), _running(process, lambda: _serves_milvus(port), data / "log"):
+            yield f"http://127.0.0.1:{port}"
+
+
+def _etcd_of_milvus(data: Path, options: list[str]) -> Path:
+    """Its store would listen on port 2380, so that one machine could run one server only."""
+    client = next(option.partition("=")[2] for option in options if option.startswith("--etcd-port"))
+    peer = f"http://127.0.0.1:{free_port()}"
+    lines = [
+        f"listen-client-urls: http://127.0.0.1:{client}",
+        f"advertise-client-urls: http://127.0.0.1:{client}",
+        f"listen-peer-urls: {peer}",
+        f"initial-advertise-peer-urls: {peer}",
+        f"initial-cluster: default={peer}",
+    ]
+    path = data / "etcd.yaml"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def _serves_milvus(port: int) -> bool:
+    from pymilvus import MilvusClient
+
+    try:
+        with socket.create_connection(("127.0.0.1", port), 1):
+            pass
+        milvus = MilvusClient(uri=f"http://127.0.0.1:{port}", timeout=2, dedicated=True)
+        milvus.list_collections(timeout=2)
+        milvus.close()
+    except Exception:  # it listens before it can answer, and says so in many ways
+        return False
+    return True
+
+
+@contextmanager
+def _group(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """The launcher leaves its server behind when it is terminated: end both."""
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(20)
 
 
 def _postgres_tools() -> Path:
