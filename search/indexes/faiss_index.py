@@ -19,7 +19,7 @@ from search.indexes.faiss_module import faiss
 from search.indexes.ids import RowIds
 from search.indexes.masks import RowMask
 from search.indexes.parameters import knobs_of, search_parameters
-from search.indexes.parts import code_bytes, set_training, unusable
+from search.indexes.parts import code_bytes, set_training, train, unusable
 from search.indexes.rows import RowIndex
 from search.types import Descriptors, Ids, Scores
 
@@ -58,7 +58,7 @@ class FaissIndex(RowIndex):
     def train(self, x: Descriptors) -> None:
         """Raises BadFactory where ``x`` is too little for the index asked for."""
         try:
-            self._inner.train(np.ascontiguousarray(x, np.float32))
+            train(self._inner, np.ascontiguousarray(x, np.float32))
         except RuntimeError as error:
             raise BadFactory(factory=self.factory, dim=self.dim, reason=reason_of(error)) from error
 

@@ -34,14 +34,14 @@ def ann_recall(
         block = queries[start : start + QUERIES_AT_ONCE]
         x = vectors(block)
         for own, truth, answer in zip(
-            ids[block], _exact(ids, vectors, x, k + 1), index.search(x, k + 1)[1], strict=True
+            ids[block], exact_ids(ids, vectors, x, k + 1), index.search(x, k + 1)[1], strict=True
         ):
             found += len(set(truth[truth != own][:k]) & set(answer[answer != own][:k]))
         report(start + len(block))
     return found / (k * len(queries))
 
 
-def _exact(ids: Ids, vectors: Vectors, x: Descriptors, k: int) -> Ids:
+def exact_ids(ids: Ids, vectors: Vectors, x: Descriptors, k: int) -> Ids:
     """(len(x), k) exact nearest ids, block by block: the whole never lies in memory."""
     best_scores, best_ids = np.empty((len(x), 0), np.float32), np.empty((len(x), 0), np.int64)
     for start in range(0, len(ids), ROWS_AT_ONCE):
