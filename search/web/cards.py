@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import PurePosixPath
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -15,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from catalog.models import Image, Product
 from search.services import Hit
+from search.web.ranked import rule_name
 
 # What browsers show of themselves; of other formats the thumbnail is shown.
 BROWSERS_SHOW = frozenset({"JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF"})
@@ -37,9 +39,10 @@ class Card:
     category: str = ""
     price: str = ""
     in_stock: bool | None = None  # None: not known
-    percent: int | None = None
+    percent: int | None = None  # how likely it is, if that is known, else its similarity
+    likely: bool = False  # which of the two
     score: str = ""
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[tuple[str, str], ...] = ()  # (name of the rule, what it did)
 
 
 def card(image: Image, slug: str, hit: Hit | None = None) -> Card:
@@ -57,10 +60,18 @@ def card(image: Image, slug: str, hit: Hit | None = None) -> Card:
         category=category(product.category) if product else "",
         price=price(product.price, product.currency) if product else "",
         in_stock=stocked(product),
-        percent=percent(hit.score) if hit else None,
-        score=number_format(round(hit.score, 3), 3) if hit else "",
-        reasons=hit.reasons if hit else (),
+        **(_of_hit(hit) if hit else {}),
     )
+
+
+def _of_hit(hit: Hit) -> dict[str, Any]:
+    likely = hit.probability is not None
+    return {
+        "percent": percent(hit.score if hit.probability is None else hit.probability),
+        "likely": likely,
+        "score": number_format(round(hit.score, 3), 3),
+        "reasons": tuple((rule_name(reason.rule), reason.text) for reason in hit.reasons),
+    }
 
 
 def cards(hits: Iterable[Hit], slug: str) -> list[Card]:
@@ -76,7 +87,7 @@ def title(image: Image) -> str:
 
 
 def percent(score: float) -> int:
-    """A cosine similarity as a whole number of hundred; what points away counts as nothing alike."""
+    """A probability or a cosine similarity as a whole number of hundred; what points away is nothing alike."""
     return round(100 * min(max(score, 0.0), 1.0))
 
 

@@ -11,6 +11,8 @@ from django.shortcuts import get_object_or_404, render
 
 from catalog.models import Collection
 from search import services
+from search.web.forms import MOST_PICTURES, TooManyPictures, too_large
+from search.web.refusals import say
 
 # Nothing from elsewhere; pictures may also be a file that is just being sent. Style attributes hold a box.
 CONTENT_SECURITY_POLICY = (
@@ -29,6 +31,17 @@ def visible_collection(request: HttpRequest, slug: str) -> Collection:
 def foot() -> dict[str, int]:
     """What the foot of every page says."""
     return {"retention_days": settings.QUERY_RETENTION_DAYS}
+
+
+def upload_limits() -> dict[str, Any]:
+    """What the page's script refuses without sending it."""
+    many = TooManyPictures(most=MOST_PICTURES)
+    return {
+        "max_bytes": settings.IMAGE_MAX_BYTES,
+        "too_large": say(too_large()),
+        "max_pictures": MOST_PICTURES,
+        "too_many": say(many),
+    }
 
 
 def page(

@@ -1,7 +1,9 @@
-"""What visitors send: a picture, or the address of one; and a box of it."""
+"""What visitors send: pictures, or the address of one; and a box of it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -17,12 +19,25 @@ from catalog.images import TooManyBytes
 FORM_OVERHEAD = 64 * 1024  # the other fields of a form and its boundaries
 MOST_READ_AWAY = 256 * 1024 * 1024
 CHUNK = 1024 * 1024
+MOST_PICTURES = 8  # sent at once
+TOGETHER = 2  # times as many bytes as one may have: phones' pictures are a few MB each
 
 
 class NoPicture(LookalikeError):
     code = "no_picture"
     text = gettext_noop("There was no picture in what you sent.")
     cure = gettext_noop("Choose a file, or give the address of a picture.")
+
+
+class TooManyPictures(LookalikeError):
+    code = "too_many_pictures"
+    text = gettext_noop("More pictures were sent than can be searched with at once.")
+    cure = gettext_noop("Choose at most %(most)s.")
+
+
+class TooManyBytesTogether(TooManyBytes):
+    text = gettext_noop("The pictures are too large together: more than %(max_bytes)s.")
+    cure = gettext_noop("Send fewer of them, or smaller copies.")
 
 
 class MalformedBox(LookalikeError):
@@ -32,25 +47,33 @@ class MalformedBox(LookalikeError):
 
 
 class QueryForm(forms.Form):
-    """A picture by file, by camera or by address. The first that is there counts."""
+    """Pictures by file or by camera, else one by address."""
 
-    file = forms.FileField(label=_("Picture"), required=False, allow_empty_file=True)
-    photo = forms.FileField(label=_("Photo"), required=False, allow_empty_file=True)
     url = forms.CharField(label=_("Address of a picture"), required=False, max_length=4000)
 
-    def data_bytes(self) -> bytes:
-        """The bytes of the picture. Raises NoPicture, TooManyBytes or a FetchError."""
+    def pictures(self) -> list[tuple[str, Callable[[], bytes]]]:
+        """(name, how to read it) of each; the name is that of its file where there are several.
+
+        Raises NoPicture, TooManyPictures; reading raises TooManyBytes, FetchError.
+        """
+        sent = [*self.files.getlist("file"), *self.files.getlist("photo")]
+        if len(sent) > MOST_PICTURES:
+            raise TooManyPictures(most=MOST_PICTURES)
+        if sent:
+            return [(one.name if len(sent) > 1 else "", partial(_read, one)) for one in sent]
         self.is_valid()
-        if sent := self.cleaned_data.get("file") or self.cleaned_data.get("photo"):
-            return _read(sent)
         if url := self.cleaned_data.get("url"):
-            return fetch(
-                url,
-                max_bytes=settings.IMAGE_MAX_BYTES,
-                timeout_s=settings.FETCH_TIMEOUT_S,
-                allow_private=settings.FETCH_ALLOW_PRIVATE,
-            )
+            return [("", partial(_fetch, url))]
         raise NoPicture
+
+
+def _fetch(url: str) -> bytes:
+    return fetch(
+        url,
+        max_bytes=settings.IMAGE_MAX_BYTES,
+        timeout_s=settings.FETCH_TIMEOUT_S,
+        allow_private=settings.FETCH_ALLOW_PRIVATE,
+    )
 
 
 def too_large() -> TooManyBytes:
@@ -64,12 +87,13 @@ def body_check(request: HttpRequest) -> None:
     would otherwise show a broken connection instead of the answer.
     """
     size = int(request.META.get("CONTENT_LENGTH") or 0)
-    if size <= settings.IMAGE_MAX_BYTES + FORM_OVERHEAD:
+    most = TOGETHER * settings.IMAGE_MAX_BYTES
+    if size <= most + FORM_OVERHEAD:
         return
     if size <= MOST_READ_AWAY:
         while request.read(CHUNK):
             pass
-    raise too_large()
+    raise TooManyBytesTogether(max_bytes=most)
 
 
 def _read(sent: UploadedFile[Any]) -> bytes:

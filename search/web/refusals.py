@@ -28,12 +28,14 @@ PHRASES = {
     "a number such as 12.50": gettext_noop("a number such as 12.50"),
     "a number up to price_max": gettext_noop("a number no higher than “Price to”"),
     "1 or 0": gettext_noop("1 or 0"),
+    "a number from 0 to 1": gettext_noop("a number from 0 to 1"),
 }
 NAMES = {
     "price_min": gettext_noop("Price from"),
     "price_max": gettext_noop("Price to"),
     "in_stock": gettext_noop("In stock only"),
     "category": gettext_noop("Category"),
+    "min_p": gettext_noop("How likely"),
 }
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
-from django.http import QueryDict
+from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.formats import number_format
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 
 from catalog.facets import facets
 from catalog.models import Image
@@ -15,40 +15,56 @@ from search import services
 from search.models import UploadedQuery
 from search.services import Results
 from search.web.asked import MAX_PAGE, PAGE_SIZE, Asked
-from search.web.cards import cards, picture_url, title
+from search.web.cards import cards, picture_url, thumbnail_url, title
+from search.web.likely import cut
 from search.web.narrowing import chips, loosen, narrowing
+from search.web.ranked import ranked, seconds, timings
 from search.web.samples import picture_count
 
 
+@dataclass(frozen=True)
+class Shown:
+    """One further example as the query panel shows it; ``href`` asks without it."""
+
+    kind: str  # also, like or unlike
+    label: str
+    picture: str
+    href: str
+
+
 def run(asked: Asked) -> Results:
-    narrowed: dict[str, Any] = {
-        "k": PAGE_SIZE,
-        "offset": asked.offset,
-        "filters": asked.filters,
-        "box": asked.box,
-        "source": "web",
-    }
-    if isinstance(asked.subject, UploadedQuery):
-        return services.search_by_query(asked.collection, asked.subject, **narrowed)
-    return services.search_by_image(asked.collection, asked.subject, **narrowed)
+    return services.search_by_examples(
+        asked.collection,
+        list(asked.examples()),
+        k=PAGE_SIZE,
+        offset=asked.offset,
+        filters=asked.filters,
+        source="web",
+    )
 
 
-def search_context(asked: Asked, params: QueryDict, results: Results | None, error: str) -> dict[str, Any]:
-    subject = asked.subject
+def search_context(request: HttpRequest, asked: Asked, results: Results | None, error: str) -> dict[str, Any]:
+    subject, slug = asked.subject, asked.collection.slug
     empty = results is not None and not results.hits
+    divided = cut(asked, results)
     return {
         "collection": asked.collection,
         "asked": asked,
         "subject": subject,
         "subject_title": title(subject) if isinstance(subject, Image) else "",
         "subject_url": picture_url(subject) if isinstance(subject, Image) else preview_url(subject),
-        "narrowing": narrowing(facets(asked.collection), params),
+        "examples": shown(asked),
+        "narrowing": narrowing(facets(asked.collection), request.GET),
         "chips": chips(asked),
         "clear_href": asked.href(filters=type(asked.filters)()),
         "whole_href": asked.href(box=None),
-        "cards": cards(results.hits, asked.collection.slug) if results else [],
+        "cards": cards(divided.likely, slug),
+        "less": cards(divided.less, slug),
+        "cut": divided,
+        "calibrated": bool(results and any(hit.probability is not None for hit in results.hits)),
         "timings": timings(results) if results else [],
         "seconds": seconds(results) if results else "",
+        "ranked": ranked(results, request.user) if results else None,
         "loosen": loosen(asked) if empty and asked.filters else [],
         "previous_href": asked.href(page=asked.page - 1) if asked.page > 1 else "",
         "next_href": asked.href(page=asked.page + 1) if results and results.has_more and asked.page < MAX_PAGE else "",
@@ -60,6 +76,39 @@ def search_context(asked: Asked, params: QueryDict, results: Results | None, err
     }
 
 
+def shown(asked: Asked) -> list[Shown]:
+    """The further examples, in the order of the address."""
+    added = [
+        Shown(
+            "also",
+            _("Your picture %(number)s") % {"number": number},
+            preview_url(one),
+            asked.href(also=_without(asked.also, one)),
+        )
+        for number, one in enumerate(asked.also, start=2 if asked.is_upload else 1)
+    ]
+    liked = [
+        Shown("like", title(one), thumbnail_url(one), asked.href(liked=_without(asked.liked, one)))
+        for one in asked.liked
+    ]
+    unliked = [
+        Shown("unlike", title(one), thumbnail_url(one), asked.href(unliked=_without(asked.unliked, one)))
+        for one in asked.unliked
+    ]
+    return [*added, *liked, *unliked]
+
+
+def _without(ones: tuple[Any, ...], left_out: object) -> tuple[Any, ...]:
+    return tuple(one for one in ones if one is not left_out)
+
+
+def with_uploads(asked: Asked, uploads: list[UploadedQuery]) -> Asked:
+    """The same question, asked with these pictures too; each is there once."""
+    there = {one.pk for one in asked.also} | {asked.subject.pk}
+    new = {one.pk: one for one in uploads if one.pk not in there}
+    return replace(asked, also=(*asked.also, *new.values()), page=1)
+
+
 def crop_percent(asked: Asked) -> dict[str, str]:
     """The box in per cent of the picture, for drawing it without a script."""
     if not asked.box:
@@ -68,24 +117,6 @@ def crop_percent(asked: Asked) -> dict[str, str]:
     whole = asked.subject
     shares = (x / whole.width, y / whole.height, width / whole.width, height / whole.height)
     return dict(zip(("crop_x", "crop_y", "crop_w", "crop_h"), (f"{100 * share:.3f}%" for share in shares), strict=True))
-
-
-def timings(results: Results) -> list[tuple[str, float]]:
-    """Milliseconds of each tier, in the order they ran."""
-    names = {
-        "decode": gettext("Reading the picture"),
-        "network": gettext("Describing it"),
-        "coarse": gettext("Coarse search"),
-        "fine": gettext("Fine scoring"),
-        "rules": gettext("Business rules"),
-        "database": gettext("Products from the database"),
-    }
-    return [(label, results.timings_ms[name]) for name, label in names.items() if name in results.timings_ms]
-
-
-def seconds(results: Results) -> str:
-    """The whole time in seconds, to the hundredth, never less than one of them."""
-    return number_format(max(0.01, round(results.timings_ms["total"] / 1000, 2)), 2)
 
 
 def preview_url(uploaded: UploadedQuery) -> str:

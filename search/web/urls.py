@@ -4,15 +4,16 @@ from django.conf import settings
 from django.urls import path
 from django.views.generic import RedirectView
 
-from search.web import files, health, views
+from search.web import asking, files, health, views
 
 app_name = "web"
 FAVICON = f"{settings.STATIC_URL}lookalike/favicon.svg"
 
 urlpatterns = [
-    path("", views.home, name="home"),
-    path("c/<slug:slug>/", views.collection, name="collection"),
-    path("c/<slug:slug>/query/", views.query, name="query"),
+    path("", asking.home, name="home"),
+    path("query/", asking.query, name="query_anywhere"),
+    path("c/<slug:slug>/", asking.collection, name="collection"),
+    path("c/<slug:slug>/query/", asking.query, name="query"),
     path("c/<slug:slug>/search/", views.search, name="search"),
     path("c/<slug:slug>/images/<int:image_id>/", views.image, name="image"),
     path("q/<uuid:query_id>/preview/", files.preview, name="preview"),

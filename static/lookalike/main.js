@@ -1,5 +1,6 @@
 // Every page works without this. With it: drop, paste and progress, a box on the picture, filters in place.
 import { startUpload } from "./upload.js";
+import { startFeedback } from "./feedback.js";
 import { startResults } from "./results.js";
 import { startStage } from "./crop.js";
 
@@ -8,7 +9,7 @@ if (upload) startUpload(upload, document.querySelector("[data-by-url]"));
 
 const stage = document.querySelector("[data-stage]");
 const box = stage ? startStage(stage) : null;
-if (document.querySelector("[data-results]")) startResults(stage, box);
+if (document.querySelector("[data-results]")) startFeedback(startResults(stage, box));
 
 // A menu closes when one clicks elsewhere or presses Escape.
 document.addEventListener("click", (event) => {

@@ -4,6 +4,7 @@
 export function startResults(stage, box) {
   const said = document.querySelector("[data-said]");
   const whole = document.querySelector("[data-whole]");
+  const shown = []; // to be called when new results stand there
   let running = null;
   let place = location.pathname + location.search;
 
@@ -40,6 +41,7 @@ export function startResults(stage, box) {
   function replace(page, keepForm) {
     region().replaceWith(document.adoptNode(page.querySelector("[data-results]")));
     const [head, old] = [page, document].map((where) => where.querySelector("[data-filters]"));
+    document.querySelector("[data-examples]").replaceWith(document.adoptNode(page.querySelector("[data-examples]")));
     if (head && old) keepForm ? old.querySelector("summary").replaceWith(document.adoptNode(head.querySelector("summary"))) : swap(old, head);
     const next = page.querySelector("[data-whole]");
     whole.hidden = next.hidden;
@@ -47,6 +49,7 @@ export function startResults(stage, box) {
     document.title = page.title;
     said.textContent = document.getElementById("results-title").textContent;
     follow();
+    for (const call of shown) call();
   }
 
   // New filters, folded as the reader left them.
@@ -126,4 +129,6 @@ export function startResults(stage, box) {
     box?.set(new URLSearchParams(location.search).get("box") || "");
     load(now, { push: false });
   });
+
+  return { load, onShown: (call) => shown.push(call) };
 }

@@ -34,7 +34,7 @@ export function startUpload(form, addressForm) {
     URL.revokeObjectURL(shownPicture);
     progress.hidden = true;
     request = null;
-    for (const input of form.querySelectorAll("input[type=file]")) input.value = "";
+    for (const input of document.querySelectorAll("[data-upload] [type=file], [data-add-form] [type=file]")) input.value = "";
   }
 
   function refuse(said) {
@@ -54,10 +54,13 @@ export function startUpload(form, addressForm) {
     if (veil) veil.hidden = true;
   }
 
-  function send(data, file) {
+  // ``adding``: to the question of this page, rather than a new one.
+  function send(data, file, adding) {
     close();
     show(file ? form.dataset.sending : form.dataset.fetching, file);
     data.set("csrfmiddlewaretoken", form.elements.csrfmiddlewaretoken.value);
+    if (form.elements.collection) data.set("collection", form.elements.collection.value);
+    if (adding) data.set("asked", location.search.slice(1));
     request = new XMLHttpRequest(); // fetch() does not tell how much has been sent
     request.open("POST", form.action);
     request.setRequestHeader("Accept", "application/json");
@@ -76,24 +79,22 @@ export function startUpload(form, addressForm) {
     request.send(data);
   }
 
-  function sendFile(file) {
-    if (file.size > Number(form.dataset.most)) {
-      refuse(form.dataset.large);
-      return;
-    }
+  function sendFiles(files, adding = false) {
+    if (files.length > Number(form.dataset.count)) return refuse(form.dataset.many);
+    if (files.some((file) => file.size > Number(form.dataset.most))) return refuse(form.dataset.large);
     const data = new FormData();
-    data.set("file", file, file.name || "picture");
-    send(data, file);
+    for (const file of files) data.append("file", file, file.name || "picture");
+    send(data, files[0], adding);
   }
 
-  function sendAddress(address) {
+  function sendAddress(address, adding = false) {
     const data = new FormData();
     data.set("url", address);
-    if (addressForm) addressForm.elements.url.value = address;
-    send(data, null);
+    if (addressForm && !adding) addressForm.elements.url.value = address;
+    send(data, null, adding);
   }
 
-  form.addEventListener("change", (event) => event.target.files?.[0] && sendFile(event.target.files[0]));
+  form.addEventListener("change", (event) => event.target.files?.length && sendFiles([...event.target.files]));
   form.addEventListener("submit", (event) => event.preventDefault());
   progress.querySelector("[data-cancel]").addEventListener("click", close);
   refusal.querySelector("[data-close]")?.addEventListener("click", close);
@@ -105,11 +106,27 @@ export function startUpload(form, addressForm) {
     if (address) sendAddress(address);
   });
 
-  startDrop(sendFile, sendAddress, veil, invite, refusal, () => request !== null);
-  startPaste(sendFile, sendAddress);
+  startAdd(sendFiles, sendAddress);
+  startDrop(sendFiles, sendAddress, veil, invite, refusal, () => request !== null);
+  startPaste(sendFiles, sendAddress);
 }
 
-function startDrop(sendFile, sendAddress, veil, invite, refusal, busy) {
+// 'Add another picture': its form stands in a part of the page that is replaced by every search.
+function startAdd(sendFiles, sendAddress) {
+  document.addEventListener("change", (event) => {
+    if (event.target.closest?.("[data-add-form]") && event.target.files?.length) sendFiles([...event.target.files], true);
+  });
+  document.addEventListener("submit", (event) => {
+    if (!event.target.matches("[data-add-form]")) return;
+    event.preventDefault();
+    const address = event.target.elements.url.value.trim();
+    if (address) sendAddress(address, true);
+  });
+}
+
+const isOverAdd = (target) => Boolean(target.closest?.("[data-add-here], .asked"));
+
+function startDrop(sendFiles, sendAddress, veil, invite, refusal, busy) {
   const carries = (event) => [...(event.dataTransfer?.types || [])].some((type) => type === "Files" || type === "text/uri-list");
   let ours = false; // a picture of this very page being dragged is not an upload
   let leaving = 0;
@@ -124,6 +141,7 @@ function startDrop(sendFile, sendAddress, veil, invite, refusal, busy) {
   addEventListener("dragend", () => (ours = false));
   addEventListener("dragover", (event) => {
     if (ours || !carries(event)) return;
+    invite?.classList.toggle("adding", isOverAdd(event.target));
     event.preventDefault();
     event.dataTransfer.dropEffect = "copy";
     clearTimeout(leaving);
@@ -138,22 +156,25 @@ function startDrop(sendFile, sendAddress, veil, invite, refusal, busy) {
     event.preventDefault();
     clearTimeout(leaving);
     mark(false);
-    const file = event.dataTransfer.files[0];
+    const adding = isOverAdd(event.target);
+    const files = [...event.dataTransfer.files];
     const address = event.dataTransfer.getData("text/uri-list").split("\n").find((line) => /^https?:/.test(line));
-    if (file) sendFile(file);
-    else if (address) sendAddress(address.trim());
+    if (files.length) sendFiles(files, adding);
+    else if (address) sendAddress(address.trim(), adding);
   });
 }
 
-function startPaste(sendFile, sendAddress) {
+// While 'Add another picture' is open, what is pasted is added.
+function startPaste(sendFiles, sendAddress) {
   addEventListener("paste", (event) => {
-    const file = [...(event.clipboardData?.files || [])][0];
-    if (file) {
+    const adding = document.querySelector("[data-add]")?.open === true;
+    const files = [...(event.clipboardData?.files || [])];
+    if (files.length) {
       event.preventDefault();
-      sendFile(file);
+      sendFiles(files, adding);
     } else if (!event.target.closest?.("input, textarea")) {
       const text = event.clipboardData?.getData("text").trim() || "";
-      if (/^https?:\/\/\S+$/.test(text)) sendAddress(text);
+      if (/^https?:\/\/\S+$/.test(text)) sendAddress(text, adding);
     }
   });
 }
