@@ -16,16 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from catalog.errors import LookalikeError, gettext_noop
-from search.indexes import ExactIndex
 from search.indexes.base import ordered
-from search.indexes.saved import OriginalRows
 from search.ranking import Pipeline
 from search.types import Descriptors, Ids
+
+Numbers = NDArray[np.float64]
 
 AVERAGE, ALPHA, NONE = "average", "alpha", "none"
 METHODS = (AVERAGE, ALPHA, NONE)
@@ -91,33 +92,41 @@ def expand(
 
     ``excluded``: for each row, ids that are not its neighbours. A row without any neighbour stays as it is.
     """
+    return expanded(pipeline, x, expansion, excluded)[0]
+
+
+def expanded(
+    pipeline: Pipeline, x: Descriptors, expansion: Expansion, excluded: Sequence[Ids] | None = None
+) -> tuple[Descriptors, Numbers]:
+    """As ``expand``, and the length (n,) that each mean had: a score times it is what a calibration is for."""
     if not expansion or not len(x):
-        return x
+        return x, np.ones(len(x))
     not_these = [_NONE] * len(x) if excluded is None else excluded
-    blocks = []
+    means: list[Numbers] = []
     for start in range(0, len(x), BLOCK):
         part = slice(start, start + BLOCK)
-        blocks.append(_expanded(pipeline, x[part], expansion, not_these[part]))
-    return np.concatenate(blocks)
+        means += _means(pipeline, x[part], expansion, not_these[part])
+    lengths = np.linalg.norm(means, axis=1)
+    return (np.stack(means) / np.maximum(lengths, 1e-12)[:, None]).astype(np.float32), lengths
 
 
-def average(query: Descriptors, neighbours: Descriptors, expansion: Expansion) -> Descriptors:
-    """The expanded query (dim,) of ``query`` (dim,) and its neighbours (k, dim)."""
+def mean_with(query: Descriptors, neighbours: Descriptors, expansion: Expansion) -> Numbers:
+    """The weighted mean (dim,) of ``query`` (dim,) and its neighbours (k, dim), not normalised."""
     similar = np.clip(neighbours @ query, 0.0, None).astype(np.float64)
     weights = similar**expansion.alpha if expansion.method == ALPHA else np.ones(len(neighbours))
-    whole = query + weights @ neighbours.astype(np.float64)
-    return (whole / max(float(np.linalg.norm(whole)), 1e-12)).astype(np.float32)
+    mean: Numbers = (query + weights @ neighbours.astype(np.float64)) / (1 + weights.sum())
+    return mean
 
 
-def _expanded(pipeline: Pipeline, x: Descriptors, expansion: Expansion, excluded: Sequence[Ids]) -> Descriptors:
+def _means(pipeline: Pipeline, x: Descriptors, expansion: Expansion, excluded: Sequence[Ids]) -> list[Numbers]:
     found = _candidates(pipeline, x, expansion.k, max(map(len, excluded), default=0))
-    rows = []
-    for query, ids, banned in zip(x, found, excluded, strict=True):
-        ids = np.setdiff1d(ids[ids >= 0], banned)
-        vectors = vectors_of(pipeline, ids)
+    means = []
+    for query, candidates, banned in zip(x, found, excluded, strict=True):
+        ids = np.setdiff1d(candidates[candidates >= 0], banned)
+        vectors = pipeline.vectors(ids)
         _, best = ordered(vectors @ query, ids, min(expansion.k, len(ids)))
-        rows.append(average(query, vectors[np.searchsorted(ids, best)], expansion))
-    return np.stack(rows)
+        means.append(mean_with(query, vectors[np.searchsorted(ids, best)], expansion))
+    return means
 
 
 def _candidates(pipeline: Pipeline, x: Descriptors, k: int, leaving: int) -> Ids:
@@ -126,16 +135,7 @@ def _candidates(pipeline: Pipeline, x: Descriptors, k: int, leaving: int) -> Ids
     _, ids = pipeline.side.search(x, min(depth, len(pipeline.side)))
     if pipeline.index is None or pipeline.originals is None:
         return ids
-    _, of_build = pipeline.index.search(x, depth, excluded=pipeline.superseded, **pipeline.search_params)
+    _, of_build = pipeline.index.search(
+        x, min(depth, len(pipeline.index)), excluded=pipeline.superseded, **pipeline.search_params
+    )
     return np.concatenate([ids, of_build], axis=1)
-
-
-def vectors_of(pipeline: Pipeline, ids: Ids) -> Descriptors:
-    """The original descriptors (len(ids), dim) of ``ids``, all of which the pipeline holds."""
-    side = cast(ExactIndex, pipeline.side)
-    beside = np.isin(ids, side.ids)
-    found = np.empty((len(ids), side.dim), np.float32)
-    found[beside] = side.vectors(ids[beside])
-    if not beside.all():
-        found[~beside] = cast(OriginalRows, pipeline.originals).vectors(ids[~beside])
-    return found

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from django.core.cache import cache
-from django.core.files.storage import default_storage
 from django.db.models import QuerySet
 from django.utils.translation import gettext
 
 from catalog.errors import LookalikeError, gettext_noop
-from catalog.images import decode
 from catalog.models import Collection, Image, ImageRole
-from catalog.services import picture_limits
 from search.calibration import Calibration
 from search.calibrations import calibration_of
-from search.embedding import descriptor_of, extractor_for, side_for
-from search.examples import Box, Example, away, examples_check, liked
-from search.expansion import BadExpansion, Expansion, expand
+from search.describing import Describer
+from search.examples import Example, away, examples_check, liked
+from search.expansion import BadExpansion, Expansion, expanded
 from search.facts import facts_by_id, facts_of
 from search.filters import Filters
-from search.models import IndexBuild, SearchIndex, SearchLog, UploadedQuery
-from search.ranking import Candidate, Facts, Ranking
+from search.models import IndexBuild, SearchIndex, SearchLog
+from search.ranking import Candidate, Facts, Ranking, Rule, Tier
 from search.search_log import log_search
 from search.selectors import allowed_for
 from search.serving import State, default_index, live
@@ -38,7 +32,6 @@ logger = logging.getLogger(__name__)
 
 DEEPEST = 1000  # offset + k
 HYDRATED_AT_ONCE = 64  # candidates read as whole rows; more are read as bare facts first
-DESCRIPTOR_CACHE_S = 600
 
 
 class NothingToSearch(LookalikeError):
@@ -95,7 +88,7 @@ class Results:
     timings_ms: dict[str, float]  # decode, network, coarse, fine, rules, database, total; expansion if there was one
     index: SearchIndex
     build: IndexBuild | None  # None: exact search over all embeddings answered
-    tiers: tuple[Any, ...] = ()  # what each tier did: search.ranking.Tier
+    tiers: tuple[Tier, ...] = ()  # coarse, fine, rules: what each did
     cut_off: float | None = None  # hits less probable than this are folded away by pages
     descriptors: int = 1  # examples that were searched by
 
@@ -135,7 +128,7 @@ class SearchRequest:
             state = live(self.index).state()
             self._refuse_empty(state)
         stored = np.unique([example.image.pk for example in examples if example.image is not None]).astype(np.int64)
-        query = self._query(examples, state, stored)
+        query, length = self._query(examples, state, stored)
         with self._timed("database"):
             allowed = allowed_for(self.index, self.filters)
         lookup = _Lookup(self.gallery)
@@ -146,78 +139,46 @@ class SearchRequest:
             offset=self.offset,
             allowed=allowed,
             excluded=stored if exclude_examples else None,
+            rules=self._rules(state, length),
         )
         with self._timed("database"):
-            hits = self._hits(ranking, lookup, query)
+            hits = self._hits(ranking, lookup, length)
         for part, milliseconds in ranking.timings_ms.items():
             self.timings_ms[part] += milliseconds
         self.timings_ms["total"] = 1000 * (time.perf_counter() - self._started)
-        results = self._results(ranking, hits, state, len(examples))
+        results = Results(
+            hits=hits,
+            has_more=ranking.has_more,
+            timings_ms=self._rounded(),
+            index=self.index,
+            build=state.build,
+            tiers=tuple(ranking.tiers),
+            cut_off=self.index.cut_off,
+            descriptors=len(examples),
+        )
         log_search(_line(results, self.source))
         return results
 
-    def _query(self, examples: Sequence[Example], state: State, stored: Ids) -> Descriptors:
-        """(dim,) of all examples together. What is liked is expanded; what is not is taken off after that."""
-        x = np.stack([self._describe(example) for example in examples])
-        weights = np.array([example.weight for example in examples])
-        query = liked(x, weights)
+    def _query(self, examples: Sequence[Example], state: State, stored: Ids) -> tuple[Descriptors, float]:
+        """(dim,) of all examples together, and the length of the mean that it was made of.
+
+        What is liked is expanded; what is not is taken off after that.
+        """
+        x = Describer(self.index.feature_model, self._timed).describe(examples)
+        weights = np.array([example.weight for example in examples], np.float64)
+        query, length = liked(x, weights)
         if self.expansion:
             with self._timed("expansion"):
-                query = expand(state.pipeline, query[None], self.expansion, [stored])[0]
-        return away(query, x, weights)
+                rows, lengths = expanded(state.pipeline, query[None], self.expansion, [stored])
+            query, length = rows[0], length * float(lengths[0])
+        return away(query, x, weights), length
 
-    def _describe(self, example: Example) -> Descriptors:
-        if example.image is not None:
-            return self.from_image(example.image, example.box)
-        if example.query is not None:
-            return self.from_upload(example.query, example.box)
-        return self.from_bytes(example.data or b"", example.box)
-
-    def _results(self, ranking: Ranking, hits: list[Hit], state: State, descriptors: int) -> Results:
-        has_more = ranking.has_more
-        if self.min_probability is not None:
-            least = self.min_probability
-            kept = [hit for hit in hits if hit.probability is not None and hit.probability >= least]
-            hits, has_more = kept, has_more and len(kept) == len(hits)
-        return Results(
-            hits,
-            has_more,
-            self._rounded(),
-            self.index,
-            state.build,
-            tuple(getattr(ranking, "tiers", ())),
-            self.index.cut_off,
-            descriptors,
-        )
-
-    def from_bytes(self, data: bytes, box: Box | None, size: UploadedQuery | None = None) -> Descriptors:
-        """(dim,) of a picture's bytes, or of a box of it. ``size``: its row, if its pixels are known before."""
-        extractor = extractor_for(self.index.feature_model)
-        with self._timed("decode"):
-            side = extractor.min_side if box is None else side_for(extractor, size, box) if size else None
-            picture = decode(data, min_side=side, limits=picture_limits())
-            pixels = picture.pixels if box is None else picture.crop(box)
-        with self._timed("network"):
-            return np.asarray(extractor.extract([pixels])[0], np.float32)
-
-    def from_image(self, image: Image, box: Box | None) -> Descriptors:
-        with self._timed("network"):
-            return descriptor_of(image, self.index.feature_model, box)
-
-    def from_upload(self, query: UploadedQuery, box: Box | None) -> Descriptors:
-        """Kept in the cache a while: paging and filtering ask for the same one again."""
-        with self._timed("network"):
-            fingerprint = self.index.feature_model.fingerprint or extractor_for(self.index.feature_model).fingerprint
-            name = f"{query.collection_id} {query.sha256} {box} {fingerprint}"
-            key = f"descriptor:{hashlib.sha256(name.encode()).hexdigest()}"
-            kept = cache.get(key)
-        if kept is not None:
-            return np.frombuffer(kept, np.float32)
-        with self._timed("decode"), default_storage.open(str(query.file.name)) as file:
-            data = file.read()
-        descriptor = self.from_bytes(data, box, query)
-        cache.set(key, descriptor.tobytes(), DESCRIPTOR_CACHE_S)
-        return descriptor
+    def _rules(self, state: State, length: float) -> list[Rule] | None:
+        """The configured rules after one that drops what is too unlikely; None for the configured ones alone."""
+        if self.min_probability is None or self.calibration is None:
+            return None
+        floor = self.calibration.score(self.min_probability) / length
+        return [_at_least(floor), *state.pipeline.rules]
 
     def _refuse_empty(self, state: State) -> None:
         if len(state):
@@ -225,10 +186,10 @@ class SearchRequest:
         empty = NotEmbeddedYet if self.gallery.exists() else NothingToSearch
         raise empty(collection=self.collection.name)
 
-    def _hits(self, ranking: Ranking, lookup: _Lookup, query: Descriptors) -> list[Hit]:
+    def _hits(self, ranking: Ranking, lookup: _Lookup, length: float) -> list[Hit]:
         images = lookup.images([candidate.id for candidate in ranking.hits])
         there = [candidate for candidate in ranking.hits if candidate.id in images]
-        probabilities = _probabilities(self.calibration, query, [candidate.score for candidate in there])
+        probabilities = _probabilities(self.calibration, [length * candidate.score for candidate in there])
         return [
             Hit(images[candidate.id], candidate.score, self.offset + place, _reasons(candidate), probability)
             for place, (candidate, probability) in enumerate(zip(there, probabilities, strict=True), start=1)
@@ -269,16 +230,23 @@ class _Lookup:
 
 def _reasons(candidate: Candidate) -> tuple[Moved, ...]:
     reasons = candidate.reasons
-    return tuple(Moved(getattr(reason, "rule", ""), gettext(reason.text) % reason.params) for reason in reasons)
+    return tuple(Moved(reason.rule, gettext(reason.text) % reason.params) for reason in reasons)
 
 
-def _probabilities(
-    calibration: Calibration | None, query: Descriptors, scores: Sequence[float]
-) -> list[float] | list[None]:
+def _probabilities(calibration: Calibration | None, scores: Sequence[float]) -> list[float] | list[None]:
+    """Of mean scores: see Calibration."""
     if calibration is None:
         return [None] * len(scores)
-    background = calibration.background(query)
-    return [calibration.probability(score, background) for score in scores]
+    return [calibration.probability(score) for score in scores]
+
+
+def _at_least(floor: float) -> Rule:
+    """No rule that follows may bring back what this one leaves out: it was asked for by the search itself."""
+
+    def run(candidates: list[Candidate]) -> list[Candidate]:
+        return [candidate for candidate in candidates if candidate.score >= floor]
+
+    return Rule("min_probability", run, floor=floor, drops=True, lasting=True)
 
 
 def _expansion(index: SearchIndex) -> Expansion:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from catalog.models import Collection
-from search import builds, embedding, maintenance, search_log, uploads
+from search import builds, calibrations, embedding, maintenance, search_log, uploads
 from search.models import FeatureModel
 
 # Pictures a task embeds before it lets others in: a few seconds of work. Finding where to go on means passing
@@ -28,7 +28,8 @@ def embed_pending(collection_id: int, feature_model_id: int) -> None:
 
 @shared_task(name="search.build_run")
 def build_run(build_id: int) -> None:
-    builds.build_run(build_id)
+    build = builds.build_run(build_id)
+    calibrations.recalibrate_after_build(build)
 
 
 @shared_task(name="search.evaluation_run")

@@ -20,7 +20,7 @@ from PIL import Image as PillowImage
 
 from catalog.images import BadBox, PictureError
 from catalog.models import Collection, Image
-from search import request, search_log, serving
+from search import describing, request, search_log, serving
 from search.builds import build_create, build_run, index_for
 from search.embedding import embed_pending
 from search.filters import Filters
@@ -177,7 +177,7 @@ def test_one_collection_never_shows_anothers_pictures(shop: Collection, picture:
 def test_paging_an_upload_costs_no_network(shop: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     query = query_upload(shop, _jpeg())
     first = search_by_query(shop, query, k=3)
-    monkeypatch.setattr(request, "extractor_for", None)
+    monkeypatch.setattr(describing, "extractor_for", None)
     again = search_by_query(shop, query, k=3)
     assert [hit.image for hit in again.hits] == [hit.image for hit in first.hits]
     with pytest.raises(TypeError):  # another box is another descriptor

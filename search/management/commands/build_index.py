@@ -11,6 +11,7 @@ from tqdm import tqdm
 from catalog.errors import LookalikeError
 from catalog.jobs import JobState
 from search.builds import build_create, build_run, index_make_default
+from search.calibrations import recalibrate_after_build
 from search.management.named import collection_named, feature_model_named, index_named
 from search.models import IndexBuild, SearchIndex
 
@@ -37,6 +38,7 @@ class Command(BaseCommand):
         build = self._run(build)
         if build.state != JobState.DONE:
             raise CommandError(build.error or f"The build is {build.state}.")
+        recalibrate_after_build(build)
         if options["default"]:
             index_make_default(index)
         self.stdout.write(_summary(build))
