@@ -18,6 +18,7 @@ from catalog.admin.collections import count_of
 from catalog.admin.wording import size
 from catalog.models import ImageRole
 from search.admin.builds import timings_table
+from search.admin.tuning import tuning_shown
 from search.models import Embedding, IndexBuild
 
 
@@ -87,3 +88,7 @@ class IndexStates(SiteAdmin):
         each = gettext("%s B a picture") % f"{build.code_bytes / max(1, build.count):,.0f}"
         held = gettext("%s in memory") % size(build.code_bytes)
         return format_html("{} · {} · {}", each, held, disk)
+
+    @admin.display(description=_("tuning"))
+    def tuning_shown(self, row: Any) -> SafeString:
+        return tuning_shown(row, getattr(row, "may_change", False))

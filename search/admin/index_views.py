@@ -6,19 +6,22 @@ import json
 import random
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Max, Min
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import URLPattern, path
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
-from catalog.admin.base import SiteAdmin, error_text, thumbnail_url
+from catalog.admin.base import SiteAdmin, admin_url, error_text, thumbnail_url
 from catalog.errors import LookalikeError, NotFound
 from catalog.models import Collection, Image, ImageRole
 from search.admin.kinds import outlooks
 from search.admin.rule_trials import Trial, trial
+from search.admin.tuning import use_point
 from search.models import FeatureModel, SearchIndex
 
 SAMPLES = 10
@@ -30,12 +33,20 @@ class IndexViews(SiteAdmin):
             "kinds": ("kinds/", self.kinds_view),
             "samples": ("<int:pk>/samples/", self.samples_view),
             "preview": ("<int:pk>/preview/", require_POST(self.preview_view)),
+            "use_point": ("<int:pk>/use-point/", require_POST(self.use_point_view)),
         }
         own = [
             path(route, self.admin_site.admin_view(view), name=f"search_searchindex_{name}")
             for name, (route, view) in pages.items()
         ]
         return [*own, *super().get_urls()]
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Knows whether the user may change it, for what is shown of it."""
+        row = super().get_object(request, object_id, from_field)
+        if row is not None:
+            row.may_change = self.has_change_permission(request, row)
+        return row
 
     def kinds_view(self, request: HttpRequest) -> JsonResponse:
         """``?collection=1&feature_model=2&factory=…``: what each kind of index would be, by its value."""
@@ -60,6 +71,20 @@ class IndexViews(SiteAdmin):
             shown = {"error": error_text(error)}
         status = 400 if "error" in shown else 200
         return render(request, "admin/lookalike/rules_preview.html", shown, status=status)
+
+    def use_point_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Posted: ``made``, when the tuning was, and ``point``, the number of one of its points."""
+        index = self._index(request, pk)
+        number = _number(request.POST.get("point"))
+        try:
+            use_point(index, request.POST.get("made", ""), -1 if number is None else number)
+        except LookalikeError as error:
+            self.refuse(request, error)
+        else:
+            self.log_change(request, index, gettext("Took a point of the tuning: %s.") % index.factory)
+            text = gettext("%s is set. Build the index for this change to take effect.")
+            self.message_user(request, text % index.factory, messages.SUCCESS)
+        return redirect(admin_url(index, "change", index.pk))
 
     def _index(self, request: HttpRequest, pk: int) -> SearchIndex:
         index = self.get_object(request, unquote(str(pk)))

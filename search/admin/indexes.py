@@ -26,6 +26,7 @@ from search.admin.index_forms import SearchIndexForm
 from search.admin.index_states import IndexStates
 from search.admin.index_views import IndexViews
 from search.admin.schedule import reindex_nightly
+from search.admin.scores import Calibrating
 from search.admin.starting import start_build, start_evaluation
 from search.builds import build_rollback
 from search.models import EvaluationRun, IndexBuild, SearchIndex
@@ -41,7 +42,7 @@ def remove_builds(index_ids: Iterable[int]) -> None:
 
 
 @admin.register(SearchIndex)
-class SearchIndexAdmin(IndexViews, IndexStates):
+class SearchIndexAdmin(IndexViews, IndexStates, Calibrating):
     class Media:
         js = (Script("lookalike/admin_rules.js", defer=True), Script("lookalike/admin_index.js", defer=True))
 
@@ -59,9 +60,11 @@ class SearchIndexAdmin(IndexViews, IndexStates):
     list_filter = (collection_filter(), "feature_model", "is_default")
     search_fields = ("name", "collection__name", "collection__slug", "factory")
     autocomplete_fields = ("collection", "feature_model")
-    readonly_fields = ("active_shown", "side_shown", "recall_shown", "memory_shown", "last_build", "created")
-    actions = ("build", "evaluate", "nightly", "roll_back")
-    object_actions = ("build", "evaluate", "nightly", "roll_back")
+    change_form_template = "admin/lookalike/index_change.html"
+    state = ("active_shown", "side_shown", "recall_shown", "memory_shown", "last_build", "created")
+    readonly_fields = (*state, "calibration_shown", "tuning_shown")
+    actions = ("build", "evaluate", "calibrate", "nightly", "roll_back")
+    object_actions = ("build", "evaluate", "calibrate", "nightly", "roll_back")
     setup = (
         (None, {"fields": ("collection", "name", "feature_model", "is_default")}),
         (_("Coarse search"), {"fields": ("engine", "preset", "factory", "search_params", "rebuild_share")}),
@@ -72,7 +75,11 @@ class SearchIndexAdmin(IndexViews, IndexStates):
     )
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        return (*self.setup, *(((_("State"), {"fields": self.readonly_fields}),) if obj else ()))
+        if obj is None:
+            return self.setup
+        scores = (_("Scores"), {"fields": ("calibration_shown", "cut_off")})
+        tuning = (_("Tuning"), {"fields": ("tuning_shown",)})
+        return (*self.setup[:-1], scores, tuning, (_("State"), {"fields": self.state}))
 
     def save_model(self, request: HttpRequest, obj: SearchIndex, form: Any, change: bool) -> None:
         if obj.is_default:
