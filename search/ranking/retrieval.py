@@ -129,7 +129,8 @@ class Retrieval:
             return self._held(allowed.ids, banned), 0, True
         found = self.index.search(query[None], depth, allowed, excluded=banned, **self.search_params)[1][0]
         ids = found[found >= 0]
-        if len(ids) >= enough:
+        # Under a filter the list must be full: if it is not, what passes lies elsewhere than where the index looked.
+        if len(ids) >= (enough if allowed is None else depth):
             return ids, len(ids), False
         # An index that probes some cells only may come home with too few; then all are scored.
         return self._held(self.originals.ids if allowed is None else allowed.ids, banned), 0, True
