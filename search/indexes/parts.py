@@ -52,6 +52,8 @@ def set_training(index: Any) -> None:
         if isinstance(part, faiss.IndexIVF):
             part.cp.niter, part.cp.max_points_per_centroid = ROUNDS, POINTS_PER_CELL
             part.cp.min_points_per_centroid = 1  # a warning is of no use: too few are refused anyway
+        if hasattr(part, "pq"):
+            part.pq.cp.min_points_per_centroid = 1
     for transform in transforms_of(index):
         if isinstance(transform, faiss.OPQMatrix):
             transform.niter, transform.max_train_points = OPQ_ROUNDS, OPQ_POINTS

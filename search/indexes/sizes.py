@@ -8,6 +8,9 @@ from typing import Any
 
 FLAT_UP_TO = 5_000
 HNSW_UP_TO = 500_000
+POINTS_PER_CELL = 39  # FAISS's least for k-means
+GRAPH_FROM = 2048  # cells: from here on a graph finds the nearest of them quicker than comparing all
+AXES_AT_LEAST, AXES_AT_MOST = 64, 384
 
 
 def auto_factory(count: int, dim: int) -> tuple[str, dict[str, Any]]:
@@ -20,15 +23,35 @@ def auto_factory(count: int, dim: int) -> tuple[str, dict[str, Any]]:
     1368 dimensions). Then a graph over 8-bit codes: a query stays below a millisecond, a quarter
     of the memory is used, and the fine tier makes up for the codes. A graph's memory (some 270 bytes a
     picture) and build time (minutes from half a million on) grow with the catalog, so the largest get inverted
-    lists: about 4 sqrt(n) cells, as FAISS's guidelines have it, 1/32 of them probed.
+    lists of 1-bit codes (decision 12).
     """
     if count <= FLAT_UP_TO:
         factory = "SQfp16"
     elif count <= HNSW_UP_TO:
         factory = "HNSW32,SQ8"
     else:
-        factory = f"IVF{2 ** round(math.log2(4 * math.sqrt(count)))},SQ8"
+        factory = compact_factory(count, dim)
     return factory, default_params(factory)
+
+
+def compact_factory(count: int, dim: int) -> str:
+    """Inverted lists of RaBitQ codes: a bit for each of the axes that are kept, and 8 bytes."""
+    return f"PCAR{axes_for(dim)},{cells_for(count)},RaBitQ"
+
+
+def axes_for(dim: int) -> int:
+    """Principal axes that 1-bit codes keep: half of them, for the other half tells pictures hardly apart.
+
+    Rotated at random, as RaBitQ asks for: without that its error grows with what the first axes hold.
+    """
+    return min(dim, max(AXES_AT_LEAST, min(AXES_AT_MOST, dim // 2)))
+
+
+def cells_for(count: int) -> str:
+    """About 4 sqrt(n) cells, as FAISS's guidelines have it, and no more than can be learned; a power of two."""
+    most = math.log2(max(1, count / POINTS_PER_CELL))
+    cells = 2 ** int(min(round(math.log2(4 * math.sqrt(max(1, count)))), most))
+    return f"IVF{cells}_HNSW32" if cells >= GRAPH_FROM else f"IVF{cells}"
 
 
 def default_params(factory: str) -> dict[str, Any]:
