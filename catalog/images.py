@@ -73,6 +73,16 @@ class TextNotPicture(UnsupportedFormat):
     cure = gettext_noop("Send the picture itself.")
 
 
+class PdfNotPicture(UnsupportedFormat):
+    text = gettext_noop("This is a PDF, not a picture.")
+    cure = gettext_noop("Export the page as JPEG or PNG, or take a screenshot of it, and send that.")
+
+
+class SvgUnsupported(UnsupportedFormat):
+    text = gettext_noop("This is an SVG, a drawing without pixels; it cannot be searched with.")
+    cure = gettext_noop("Export it as PNG and send that.")
+
+
 class DicomUnsupported(UnsupportedFormat):
     code = "dicom_unsupported"
     text = gettext_noop("This is a DICOM file; DICOM pictures cannot be read yet.")
@@ -231,6 +241,7 @@ def _orientation(im: Image.Image) -> int:
 
 _MAGIC = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF....WEBP|BM|II\*\x00|MM\x00\*|....ftypavi[fs]", re.DOTALL)
 _HEIC = re.compile(rb"....ftyp(hei[cxms]|hev[cx]|mif1|msf1)", re.DOTALL)
+_SVG = re.compile(rb"(\xef\xbb\xbf)?\s*<(\?xml|!--|!doctype svg|svg[\s>])", re.IGNORECASE)
 _DICOM = re.compile(rb".{128}DICM|[\x02\x08]\x00[\x00-\x20]\x00(UL|UI|CS|SH|LO|OB)", re.DOTALL)
 
 
@@ -241,9 +252,16 @@ def _unknown(data: bytes) -> PictureError:
         return DicomUnsupported()
     if _HEIC.match(head):
         return BrokenPicture() if HEIF else HeicUnsupported()
+    if b"%PDF-" in head:  # not always the very first bytes
+        return PdfNotPicture()
     if _is_text(head):
-        return TextNotPicture()
+        return SvgUnsupported() if _is_svg(data[:4096]) else TextNotPicture()
     return BrokenPicture() if _MAGIC.match(head) else UnsupportedFormat()
+
+
+def _is_svg(head: bytes) -> bool:
+    """A web page may hold drawings too."""
+    return bool(_SVG.match(head)) and b"<svg" in head and b"<html" not in head.lower()
 
 
 def _is_text(head: bytes) -> bool:

@@ -142,12 +142,12 @@ def test_a_box_by_keyboard(open_page: Open, here: str) -> None:
 def test_filters_apply_in_place_and_leave_by_their_chips(open_page: Open, here: str) -> None:
     page = open_page(here)
     mark(page)
-    page.check("input[name=category][value=mugs]")
+    page.check("#filter-form input[name=category][value=mugs]")
     page.wait_for_url("**category=mugs*")
     settled(page)
     assert all(title.startswith("Mug") for title in titles(page))
-    page.fill("input[name=price_max]", "20")
-    page.press("input[name=price_max]", "Tab")
+    page.fill("#filter-form input[name=price_max]", "20")
+    page.press("#filter-form input[name=price_max]", "Tab")
     page.wait_for_url("**price_max=20*")
     settled(page)
     assert titles(page)
@@ -156,13 +156,13 @@ def test_filters_apply_in_place_and_leave_by_their_chips(open_page: Open, here: 
 
     page.click("a.chip:has-text('mugs')")
     page.wait_for_url(lambda url: "category" not in url)
-    expect(page.locator("input[name=category][value=mugs]")).not_to_be_checked()
-    expect(page.locator("input[name=price_max]")).to_have_value("20")
+    expect(page.locator("#filter-form input[name=category][value=mugs]")).not_to_be_checked()
+    expect(page.locator("#filter-form input[name=price_max]")).to_have_value("20")
     page.go_back()
-    expect(page.locator("input[name=category][value=mugs]")).to_be_checked()
+    expect(page.locator("#filter-form input[name=category][value=mugs]")).to_be_checked()
     page.go_back()
     page.wait_for_url(lambda url: "price_max" not in url)
-    expect(page.locator("input[name=price_max]")).to_have_value("")
+    expect(page.locator("#filter-form input[name=price_max]")).to_have_value("")
     assert not unloaded(page)
 
 
@@ -171,12 +171,12 @@ def test_a_box_stays_with_the_filters_and_the_other_way_round(open_page: Open, h
     drag(page, (0.1, 0.1), (0.6, 0.6))
     page.wait_for_url("**box=*")
     assert asked(page)["category"] == ["bowls"]
-    page.check("input[name=in_stock]")
+    page.check("#filter-form input[name=in_stock]")
     page.wait_for_url("**in_stock=1*")
     assert "box" in asked(page)
     page.reload()
     expect(page.locator(".crop")).to_be_visible()
-    expect(page.locator("input[name=in_stock]")).to_be_checked()
+    expect(page.locator("#filter-form input[name=in_stock]")).to_be_checked()
 
 
 def test_an_empty_result_offers_the_way_out(open_page: Open, here: str) -> None:
@@ -223,7 +223,7 @@ def test_filters_are_folded_on_a_phone_and_open_beside_a_wide_grid(open_page: Op
 def test_on_a_phone_the_filters_lead_back_to_the_results(open_page: Open, here: str) -> None:
     page = open_page(here, **PHONE)
     page.get_by_text("Filters").click()
-    page.check("input[name=category][value=mugs]")
+    page.check("#filter-form input[name=category][value=mugs]")
     page.wait_for_url("**category=mugs*")
     page.get_by_role("button", name="Show the results").click()
     expect(page.locator("#filter-form")).to_be_hidden()
@@ -232,7 +232,7 @@ def test_on_a_phone_the_filters_lead_back_to_the_results(open_page: Open, here: 
 
 def test_the_language_switch_stays_on_what_was_asked(open_page: Open, here: str) -> None:
     page = open_page(here)
-    page.check("input[name=category][value=mugs]")
+    page.check("#filter-form input[name=category][value=mugs]")
     page.wait_for_url("**category=mugs*")
     page.get_by_role("button", name="简体中文").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("相似图片")

@@ -291,6 +291,30 @@ class TestRefusals:
         assert "Send the picture itself" in str(caught.value)
         assert caught.value.code == "unsupported_format"
 
+    @pytest.mark.parametrize(
+        "data", [b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n", b"%PDF-1.4\nall of it text\n", b"\r\n%PDF-1.3\n"]
+    )
+    def test_a_pdf_has_its_own_message(self, data: bytes) -> None:
+        with pytest.raises(images.PdfNotPicture, match="This is a PDF, not a picture. Export the page"):
+            decode(data)
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            b'<svg xmlns="http://www.w3.org/2000/svg"/>',
+            b'\xef\xbb\xbf<?xml version="1.0"?>\n<!-- drawn -->\n<svg width="1"></svg>',
+            b'<?xml version="1.0"?><!DOCTYPE svg PUBLIC "a" "b" [<!ENTITY c "d">]>\n<svg></svg>',
+        ],
+    )
+    def test_an_svg_has_its_own_message(self, data: bytes) -> None:
+        with pytest.raises(images.SvgUnsupported, match="Export it as PNG"):
+            decode(data)
+
+    @pytest.mark.parametrize("data", [b'<?xml version="1.0"?><html><svg></svg></html>', b'<?xml version="1.0"?><a/>'])
+    def test_a_page_with_a_drawing_is_a_text_file(self, data: bytes) -> None:
+        with pytest.raises(images.TextNotPicture):
+            decode(data)
+
     @pytest.mark.parametrize("data", [b"\x00\x01\x02\x03" * 40, b"\x7fELF\x02\x01\x01" + bytes(60)])
     def test_other_bytes(self, data: bytes) -> None:
         with pytest.raises(images.UnsupportedFormat, match="Send it as JPEG"):
