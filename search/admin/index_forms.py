@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -14,11 +13,12 @@ from django.utils.translation import gettext_lazy as _
 from catalog.admin.base import ModelForm, error_text
 from catalog.admin.forms import JSONTextField
 from catalog.errors import LookalikeError
-from search.admin.kinds import BY_SIZE, OWN, KindSelect, kinds, known_outlooks
+from search.admin.kinds import BY_SIZE, OWN, Kind, KindSelect, kinds, known_outlooks, picture_count, try_out
 from search.admin.rule_fields import RulesField, rules_help
 from search.embedding import feature_model_prepare
 from search.expansion import ALPHA, AVERAGE, HIGHEST_ALPHA, MOST_NEIGHBOURS, NONE, Expansion
-from search.indexes import build_index
+from search.indexes import BadParameter
+from search.indexes.milvus_server import MilvusUnset
 from search.models import Engine, SearchIndex
 
 MOST_DEPTH = 16_384  # as deep as a search ever looks
@@ -121,25 +121,43 @@ class SearchIndexForm(ModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
-        self._clean_kind(cleaned)
+        kind = self._clean_kind(cleaned)
         self._clean_expansion(cleaned)
-        if cleaned.get("feature_model") and cleaned.get("factory") and "search_params" in cleaned:
-            self._try_out(cleaned)
+        if cleaned.get("engine") == Engine.MILVUS and not settings.MILVUS_URI:
+            self.add_error("engine", error_text(MilvusUnset()))
+        elif kind and {"collection", "feature_model", "engine", "search_params"} <= set(cleaned):
+            self._try_out(kind, cleaned)
         return cleaned
 
-    def _clean_kind(self, cleaned: dict[str, Any]) -> None:
+    def _clean_kind(self, cleaned: dict[str, Any]) -> Kind | None:
         """The kind that is ticked decides; a factory sent without one is a kind of its own."""
-        kind, factory = cleaned.get("preset", ""), (cleaned.get("factory") or "").strip()
+        value, factory = cleaned.get("preset", ""), (cleaned.get("factory") or "").strip()
         if "preset" not in self.data:
-            kind = OWN if factory else BY_SIZE
-        if kind == OWN and not factory:
+            value = OWN if factory else BY_SIZE
+        kind = kinds().get(value)
+        if kind is None:
+            self.add_error("preset", gettext("There is no kind of index %s.") % value)
+        elif value == OWN and not factory:
             self.add_error(
                 "factory", gettext("Write a factory string, for example IVF512,SQ8, or choose another kind.")
             )
-        elif kind not in {known.value for known in kinds()}:
-            self.add_error("preset", gettext("There is no kind of index %s.") % kind)
-        cleaned["factory"] = factory if kind == OWN else ""
-        cleaned["preset"] = "" if kind == OWN else kind
+            kind = None
+        cleaned["factory"] = factory if value == OWN else ""
+        cleaned["preset"] = "" if value == OWN else value
+        return kind
+
+    def _try_out(self, kind: Kind, cleaned: dict[str, Any]) -> None:
+        """The index as it would be made for the collection today, with its search parameters."""
+        feature_model, engine = cleaned["feature_model"], cleaned["engine"]
+        try:
+            dim = feature_model.dim or feature_model_prepare(feature_model).dim
+            count = picture_count(cleaned["collection"])
+            factory = kind.factory(engine, count, dim) or cleaned["factory"]
+            try_out(engine, factory, dim, cleaned["search_params"])
+        except BadParameter as error:
+            self.add_error("search_params", error_text(error))
+        except LookalikeError as error:
+            self.add_error("factory" if kind.value == OWN else "preset", error_text(error))
 
     def _clean_expansion(self, cleaned: dict[str, Any]) -> None:
         method = cleaned.get("expansion_method") or NONE
@@ -148,23 +166,8 @@ class SearchIndexForm(ModelForm):
             return
         k, alpha = cleaned.get("expansion_k"), cleaned.get("expansion_alpha")
         given = {"method": method, "k": Expansion.k if k is None else k}
-        with self._errors_to("expansion_method"):
+        try:
             found = Expansion.from_dict({**given, "alpha": Expansion.alpha if alpha is None else alpha})
             self.instance.expansion = found.to_dict()
-
-    def _try_out(self, cleaned: dict[str, Any]) -> None:
-        feature_model, engine = cleaned["feature_model"], cleaned.get("engine") or Engine.FAISS
-        with self._errors_to("factory"):
-            dim = feature_model.dim or feature_model_prepare(feature_model).dim
-            build_index(cleaned["factory"], dim, **engine_option(engine), **cleaned["search_params"])
-
-    @contextmanager
-    def _errors_to(self, field: str) -> Iterator[None]:
-        try:
-            yield
         except LookalikeError as error:
-            self.add_error(field, error_text(error))
-
-
-def engine_option(engine: str) -> dict[str, Any]:
-    return {} if engine == Engine.FAISS else {"engine": engine}
+            self.add_error("expansion_method", error_text(error))

@@ -22,7 +22,7 @@ from catalog.models import Collection, Image, ImageRole
 from search.admin.kinds import outlooks
 from search.admin.rule_trials import Trial, trial
 from search.admin.tuning import use_point
-from search.models import FeatureModel, SearchIndex
+from search.models import Engine, FeatureModel, SearchIndex
 
 SAMPLES = 10
 
@@ -49,12 +49,13 @@ class IndexViews(SiteAdmin):
         return row
 
     def kinds_view(self, request: HttpRequest) -> JsonResponse:
-        """``?collection=1&feature_model=2&factory=…``: what each kind of index would be, by its value."""
+        """``?collection=1&feature_model=2&engine=faiss&factory=…``: what each kind of index would be, by its value."""
         if not (self.has_add_permission(request) or self.has_change_permission(request)):
             raise PermissionDenied
         collection = Collection.objects.filter(pk=_number(request.GET.get("collection"))).first()
         feature_model = FeatureModel.objects.filter(pk=_number(request.GET.get("feature_model"))).first()
-        return JsonResponse(outlooks(collection, feature_model, request.GET.get("factory", "").strip()))
+        engine, factory = request.GET.get("engine", Engine.FAISS), request.GET.get("factory", "").strip()
+        return JsonResponse(outlooks(collection, feature_model, engine, factory))
 
     def samples_view(self, request: HttpRequest, pk: int) -> JsonResponse:
         """A few pictures of the index's collection, others each time."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,83 +15,92 @@ from catalog.admin.base import admin_url, error_text
 from catalog.admin.wording import size
 from catalog.errors import LookalikeError
 from catalog.models import Collection, Image, ImageRole
-from search.indexes import auto_factory
+from search.indexes import auto_factory, build_index
 from search.indexes.footprint import estimated_bytes
-from search.models import FeatureModel, SearchIndex
-
-try:
-    from search.indexes.presets import presets  # type: ignore[import-not-found, unused-ignore]
-except ModuleNotFoundError:  # being written
-
-    def presets() -> dict[str, Any]:
-        return {}
-
+from search.indexes.milvus_kinds import auto_kind, counterpart, kind_of
+from search.indexes.presets import presets
+from search.models import Engine, FeatureModel, SearchIndex
 
 BY_SIZE, OWN = "", "own"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """``factory`` tells it for so many pictures of so many dimensions; None where it is written by hand."""
+    """``make`` tells FAISS's factory for so many pictures of so many dimensions; None where it is written by hand."""
 
     value: str
     title: str
     says: str
-    factory: Callable[[int, int], str] | None = None
+    make: Callable[[int, int], str] | None = None
+
+    def factory(self, engine: str, count: int, dim: int) -> str:
+        """Empty where it is written by hand. Raises BadFactory where Milvus has no such kind."""
+        if self.make is None:
+            return ""
+        if engine != Engine.MILVUS:
+            return self.make(count, dim)
+        return auto_kind(count) if self.value == BY_SIZE else counterpart(self.make(count, dim), dim)
 
 
-def kinds() -> list[Kind]:
+def kinds() -> dict[str, Kind]:
     """By size first, then the presets in their order, then a factory string of one's own."""
     by_size = gettext("Exact while that is quick, then a graph over 8-bit codes, then inverted lists.")
-    own = gettext("For those who know FAISS: any of its factory strings, written below.")
-    return [
+    own = gettext("For those who know FAISS or Milvus: any of its factory strings or index types, written below.")
+    found = [
         Kind(BY_SIZE, gettext("Chosen by the size of the collection"), by_size, lambda n, dim: auto_factory(n, dim)[0]),
         *(Kind(name, gettext(one.title), gettext(one.says), one.factory) for name, one in presets().items()),
         Kind(OWN, gettext("A factory string"), own),
     ]
+    return {kind.value: kind for kind in found}
 
 
-@dataclass(frozen=True)
-class Outlook:
-    """What a kind would be for one collection: its factory and what that takes, or why it cannot be."""
-
-    factory: str = ""
-    bytes_each: float = 0.0
-    memory: int = 0
-    problem: str = ""
-
-    def __str__(self) -> str:
-        if self.problem:
-            return self.problem
-        if not self.factory:
-            return ""
-        each = gettext("%s B a picture") % f"{self.bytes_each:,.0f}"
-        return f"{self.factory} · {each} · {gettext('%s in memory') % size(self.memory)}"
+def picture_count(collection: Collection) -> int:
+    return Image.objects.filter(collection=collection, role=ImageRole.GALLERY).count()
 
 
-def outlook(factory: str, count: int, dim: int) -> Outlook:
-    """``count`` pictures of ``dim`` dimensions; nothing is trained for it."""
-    try:
-        memory = estimated_bytes(factory, dim, max(1, count))
-    except LookalikeError as error:
-        return Outlook(problem=error_text(error))
-    return Outlook(factory, memory / max(1, count), memory)
+def try_out(engine: str, factory: str, dim: int, params: Mapping[str, Any]) -> None:
+    """Raises BadFactory, or BadParameter for a search parameter the index would not have. Asks no server."""
+    if engine == Engine.MILVUS:
+        kind_of(factory, dim).check(params)
+    else:
+        build_index(factory, dim, **params)
 
 
-def outlooks(collection: Collection | None, feature_model: FeatureModel | None, own: str = "") -> dict[str, str]:
-    """What each kind would be, by its value; empty while it is not known for how much."""
+def outlook(engine: str, factory: str, count: int, dim: int) -> str:
+    """What an index would take: ``HNSW32,SQ8 · 1,640 B a picture · 16 MB in memory``. Raises BadFactory."""
+    count = max(1, count)
+    if engine == Engine.MILVUS:
+        kind = kind_of(factory, dim)
+        memory, where = kind.code_bytes(count, dim, kind.build_params(count, dim)), gettext("%s on the server")
+    else:
+        memory, where = estimated_bytes(factory, dim, count), gettext("%s in memory")
+    each = gettext("%s B a picture") % f"{memory / count:,.0f}"
+    return f"{factory} · {each} · {where % size(memory)}"
+
+
+def outlooks(
+    collection: Collection | None, feature_model: FeatureModel | None, engine: str = Engine.FAISS, own: str = ""
+) -> dict[str, str]:
+    """What each kind would be, or why it cannot be, by its value; empty while it is not known for how much."""
     if collection is None or feature_model is None or not feature_model.dim:
         return {}
-    count = Image.objects.filter(collection=collection, role=ImageRole.GALLERY).count()
-    dim = feature_model.dim
-    found = {kind.value: kind.factory(count, dim) if kind.factory else own for kind in kinds()}
-    return {value: str(outlook(factory, count, dim)) if factory else "" for value, factory in found.items()}
+    count, dim = picture_count(collection), feature_model.dim
+    return {value: _told(kind, engine, count, dim, own) for value, kind in kinds().items()}
+
+
+def _told(kind: Kind, engine: str, count: int, dim: int, own: str) -> str:
+    try:
+        factory = kind.factory(engine, count, dim) or own
+        return outlook(engine, factory, count, dim) if factory else ""
+    except LookalikeError as error:
+        return error_text(error)
 
 
 def known_outlooks(index: SearchIndex) -> dict[str, str]:
     """``outlooks`` of a row, or of a form that has not got so far."""
     collection = index.collection if index.collection_id else None
-    return outlooks(collection, index.feature_model if index.feature_model_id else None, index.factory)
+    feature_model = index.feature_model if index.feature_model_id else None
+    return outlooks(collection, feature_model, index.engine, index.factory)
 
 
 class KindSelect(forms.Widget):
@@ -106,7 +115,7 @@ class KindSelect(forms.Widget):
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
         rows: Iterable[dict[str, Any]] = (
             {"kind": kind, "outlook": self.outlooks.get(kind.value, ""), "checked": kind.value == (value or BY_SIZE)}
-            for kind in kinds()
+            for kind in kinds().values()
         )
         return render_to_string(
             "admin/lookalike/index_kinds.html", {"name": name, "rows": rows, "url": admin_url(SearchIndex, "kinds")}

@@ -12,8 +12,8 @@ from django.utils.dateparse import parse_datetime
 from django.utils.safestring import SafeString
 
 from catalog.errors import LookalikeError, gettext_noop
-from search.indexes import build_index
-from search.models import Engine, SearchIndex
+from search.admin.kinds import try_out
+from search.models import SearchIndex
 
 WIDTH, HEIGHT, LEFT, BELOW, ABOVE, RIGHT = 640, 260, 52, 34, 14, 16
 MILLISECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -98,8 +98,8 @@ def use_point(index: SearchIndex, made: str, number: int) -> None:
     if index.tuning.get("made") != made or not 0 <= number < len(tried):
         raise PointGone(index=index)
     point = tried[number]
-    if index.feature_model.dim and index.engine == Engine.FAISS:
-        build_index(point["factory"], index.feature_model.dim, **point["search_params"])
+    if index.feature_model.dim:
+        try_out(index.engine, point["factory"], index.feature_model.dim, point["search_params"])
     index.preset, index.factory = "", point["factory"]
     index.search_params, index.fine_depth = dict(point["search_params"]), point["fine_depth"]
     for number_, one in enumerate(tried):

@@ -17,7 +17,7 @@
   if (kinds) {
     const value = (name) => form.elements[name]?.value ?? "";
     const ask = async () => {
-      const query = new URLSearchParams({ collection: value("collection"), feature_model: value("feature_model"), factory: value("factory") });
+      const query = new URLSearchParams(["collection", "feature_model", "engine", "factory"].map((name) => [name, value(name)]));
       const response = await fetch(`${kinds.dataset.url}?${query}`, { headers: { Accept: "application/json" } });
       if (!response.ok) return;
       const told = await response.json();
@@ -31,6 +31,7 @@
     };
     kinds.addEventListener("change", show);
     form.elements.factory?.addEventListener("input", askLater);
+    form.elements.engine?.addEventListener("change", askLater);
     window.addEventListener("load", () => django.jQuery("#id_collection, #id_feature_model").on("change", askLater)); // select2 tells jQuery alone
     show();
   }

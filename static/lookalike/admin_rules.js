@@ -57,7 +57,7 @@
     field.dataset.parameter = parameter.name;
     field.required = false; // the form is saved from other parts too; what is missing is said beside it
     const note = make("small", { textContent: parameter.says });
-    const label = make("label", {}, make("span", { textContent: parameter.name + (parameter.required ? " *" : "") }), field, note);
+    const label = make("label", {}, make("span", { textContent: parameter.name.replaceAll("_", " ") + (parameter.required ? " *" : "") }), field, note);
     const check = () => {
       const wrong = field.validity.badInput ? words.number : parameter.required && read(field) === undefined ? words.missing : "";
       note.textContent = wrong || parameter.says;

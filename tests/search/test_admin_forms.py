@@ -37,7 +37,14 @@ def send(client: Client, **fields: Any) -> Any:
         ({"preset": "own", "factory": "NoSuch7"}, "factory", "FAISS cannot make"),
         ({"preset": "own", "factory": ""}, "factory", "Write a factory string"),
         ({"preset": "nothing_like_it"}, "preset", "no kind of index"),
-        ({"preset": "own", "factory": "Flat", "search_params": '{"nprobe": 3}'}, "factory", "no search parameter"),
+        (
+            {"preset": "own", "factory": "Flat", "search_params": '{"nprobe": 3}'},
+            "search_params",
+            "no search parameter",
+        ),
+        ({"preset": "graph", "search_params": '{"nprobe": 3}'}, "search_params", "no search param"),
+        ({"search_params": '{"nprobe": 3}'}, "search_params", "no search param"),
+        ({"engine": "milvus"}, "engine", "MILVUS_URI is not set"),
         ({"search_params": "{nprobe}"}, "search_params", "valid JSON"),
         ({"engine": "lucene"}, "engine", "valid choice"),
         ({"fine_depth": 0}, "fine_depth", "greater than or equal to 1"),
@@ -102,3 +109,41 @@ def test_what_a_kind_would_be_is_told_for_the_collections_size(staff: Client) ->
 def test_kinds_are_for_those_who_may_make_an_index(client: Client) -> None:
     client.force_login(factories.StaffFactory(is_superuser=False))
     assert client.get(reverse("admin:search_searchindex_kinds")).status_code == 403
+
+
+def test_a_preset_is_saved_by_its_name(staff: Client) -> None:
+    assert send(staff, preset="balanced", search_params='{"efSearch": 64}').status_code == 302
+    made = SearchIndex.objects.get()
+    assert (made.preset, made.factory, made.search_params) == ("balanced", "", {"efSearch": 64})
+
+
+class TestMilvus:
+    @pytest.fixture(autouse=True)
+    def server(self, settings: Any) -> None:
+        settings.MILVUS_URI = "http://nowhere:19530"  # a form asks no server
+
+    @pytest.mark.parametrize(
+        ("fields", "field", "says"),
+        [
+            ({"preset": "own", "factory": "HNSW32,SQ8"}, "factory", "Milvus cannot make"),
+            ({"preset": "own", "factory": "IVF_SQ8", "search_params": '{"ef": 3}'}, "search_params", "no search param"),
+            ({"preset": "hash_256"}, "preset", "Milvus cannot make"),
+        ],
+    )
+    def test_what_it_cannot_make_is_refused(self, staff: Client, fields: Any, field: str, says: str) -> None:
+        model = factories.FeatureModelFactory(dim=256)
+        page = send(staff, engine="milvus", **{"feature_model": model.pk, **fields})
+        assert says in str(page.context["adminform"].form.errors[field])
+
+    def test_its_own_types_are_saved(self, staff: Client) -> None:
+        factory = "IVF_SQ8(nlist=64)"
+        sent = send(staff, engine="milvus", preset="own", factory=factory, search_params='{"nprobe": 8}')
+        assert sent.status_code == 302
+        assert SearchIndex.objects.get().factory == factory
+
+    def test_kinds_are_told_by_milvus_names(self, staff: Client) -> None:
+        index = factories.SearchIndexFactory(feature_model=factories.FeatureModelFactory(dim=32))
+        asked = {"collection": index.collection_id, "feature_model": index.feature_model_id, "engine": "milvus"}
+        told = staff.get(reverse("admin:search_searchindex_kinds"), asked).json()
+        assert told[""].startswith("FLAT · ")
+        assert told["graph"].startswith("HNSW(M=32) · ")
