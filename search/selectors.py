@@ -12,17 +12,20 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
-from django.db.models import Count, Max, QuerySet
+from django.db.models import Count, Max, Q, QuerySet
 from django.utils import timezone
 
 from catalog.models import Image, ImageRole, Product
 from search.filters import Filters
-from search.indexes import Index, Selection
+from search.indexes import Selection
+from search.ranking import Rule
 from search.types import Ids
 
 CHECK_EVERY_S = 1.0
@@ -35,6 +38,7 @@ AFRESH_FROM = 50_000  # changed pictures from which all are read anew
 KEPT_BYTES, PREPARED_BYTES = 256 * 1024**2, 64 * 1024**2
 Key = tuple[object, ...]
 Marker = tuple[object, ...]
+Narrow = Callable[[QuerySet[Image]], QuerySet[Image]]
 
 
 def gallery_of(collection_id: int) -> QuerySet[Image]:
@@ -50,13 +54,55 @@ def allowed_for(index: Any, filters: Filters) -> Selection | None:
     """
     if not filters:
         return None
-    key = (index.collection_id, index.created, tuple(filters.to_query()))
+    return _selection(index, tuple(filters.to_query()), filters.apply)
+
+
+def permitted_for(index: Any, rules: Sequence[Rule]) -> Selection | None:
+    """Pictures that no rule of ``rules`` leaves out by what its product is; None where none does so.
+
+    For a search that finds its best thousands blocked: the rest is found by a filter instead.
+    """
+    leaving_out = [rule for rule in rules if rule.name in _PASSING and rule.drops]
+    if not leaving_out:
+        return None
+
+    def narrow(rows: QuerySet[Image]) -> QuerySet[Image]:
+        for rule in leaving_out:
+            rows = _PASSING[rule.name](rows, rule.values)
+        return rows
+
+    return _selection(index, repr([(rule.name, sorted(rule.values.items())) for rule in leaving_out]), narrow)
+
+
+def _selection(index: Any, name: object, narrow: Narrow) -> Selection:
+    key = (index.collection_id, index.created, name)
     with _lock:
-        kept = _kept.setdefault(key, Kept(index.collection_id, filters))
+        kept = _kept.setdefault(key, Kept(index.collection_id, narrow))
         _kept.move_to_end(key)
     selection = kept.selection()
     _shed()
     return selection
+
+
+def _not_blocked(rows: QuerySet[Image], values: Mapping[str, Any]) -> QuerySet[Image]:
+    for field, name in (("sku", "skus"), ("category", "categories"), ("brand", "brands")):
+        if named := [value for value in values[name] if value]:
+            rows = rows.exclude(**{f"product__{field}__in": named})
+    for name, texts in (values["attributes"] or {}).items():
+        blocked = Filters(attributes={name: tuple(texts)}).apply(Image.objects.order_by())
+        rows = rows.exclude(pk__in=blocked.values("pk"))
+    return rows
+
+
+def _in_price_range(rows: QuerySet[Image], values: Mapping[str, Any]) -> QuerySet[Image]:
+    lowest, highest = values["lowest"], values["highest"]
+    within = Q(product__price__gte=Decimal(str(lowest)))
+    if highest is not None:
+        within &= Q(product__price__lte=Decimal(str(highest)))
+    return rows.filter(within | Q(product__price__isnull=True) if values["keep_unknown"] else within)
+
+
+_PASSING = {"block": _not_blocked, "price_range": _in_price_range}
 
 
 @dataclass(frozen=True)
@@ -73,8 +119,8 @@ class Read:
 class Kept:
     """One filter of one collection. Many threads may ask; one brings it up to date meanwhile."""
 
-    def __init__(self, collection_id: int, filters: Filters) -> None:
-        self._collection_id, self._filters = collection_id, filters
+    def __init__(self, collection_id: int, narrow: Narrow) -> None:
+        self._collection_id, self._narrow = collection_id, narrow
         self._lock = threading.Lock()
         self._read: Read | None = None
         self._next_check = 0.0
@@ -116,7 +162,7 @@ class Kept:
 
     def _all(self) -> Selection:
         # No iterator(): on Postgres that is a cursor, planned for its first rows, of which all are wanted.
-        rows = self._filters.apply(gallery_of(self._collection_id)).values_list("id", flat=True)
+        rows = self._narrow(gallery_of(self._collection_id)).values_list("id", flat=True)
         return Selection(np.unique(np.fromiter(rows, np.int64)))
 
     def _changed(self, old: Read) -> Ids:
@@ -133,7 +179,7 @@ class Kept:
         passing: list[Ids] = []
         for start in range(0, len(changed), OVERLAP):
             some = gallery_of(self._collection_id).filter(pk__in=changed[start : start + OVERLAP].tolist())
-            passing.append(np.fromiter(self._filters.apply(some).values_list("id", flat=True), np.int64))
+            passing.append(np.fromiter(self._narrow(some).values_list("id", flat=True), np.int64))
         now = np.sort(np.concatenate(passing)) if passing else changed
         before = changed[selection.holds(changed)]
         if np.array_equal(now, before):
@@ -170,37 +216,3 @@ def forget() -> None:
     global _lock
     _lock = threading.Lock()
     _kept.clear()
-
-
-@dataclass
-class PreparedSelections:
-    """What an index made of selections (bitmaps), the least lately used dropped beyond ``most_bytes``.
-
-    It lives and dies with the build it is for.
-    """
-
-    most_bytes: int = PREPARED_BYTES
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _ready: OrderedDict[int, tuple[Selection, Selection]] = field(default_factory=OrderedDict)
-
-    def of(self, index: Index, selection: Selection) -> Selection:
-        """``selection`` prepared for ``index``, once."""
-        key = id(selection)  # it is kept, so no other can get the same
-        with self._lock:
-            if key in self._ready:
-                self._ready.move_to_end(key)
-                return self._ready[key][1]
-        # Its ids are those of the selection: one copy is enough.
-        prepared = replace(index.prepare(selection.ids), ids=selection.ids)
-        with self._lock:
-            self._ready[key] = selection, prepared
-            while len(self._ready) > 1 and self.nbytes() > self.most_bytes:
-                self._ready.popitem(last=False)
-        return prepared
-
-    def nbytes(self) -> int:
-        return sum(_nbytes(prepared.rows) + selection.ids.nbytes for selection, prepared in self._ready.values())
-
-
-def _nbytes(rows: Any) -> int:
-    return sum(value.nbytes for value in vars(rows).values() if isinstance(value, np.ndarray)) if rows else 0

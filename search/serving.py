@@ -27,9 +27,10 @@ from search.indexes import BadParameter, BrokenIndex, IndexFault, Selection, set
 from search.indexes.base import Allowed
 from search.indexes.saved import SavedBuild
 from search.models import IndexBuild, SearchIndex
+from search.prepared_selections import PreparedSelections
 from search.ranking import BadRule, Pipeline, Ranking, Rule, rules_from
 from search.ranking.pipeline import Lookup
-from search.selectors import PreparedSelections, gallery_of
+from search.selectors import gallery_of, permitted_for
 from search.side import Side, embeddings_of
 from search.types import Descriptors, Ids
 
@@ -86,10 +87,15 @@ class Live:
         state = self.state()
         set_threads(settings.FAISS_THREADS or 1)
         pipeline = state.pipeline if rules is None else replace(state.pipeline, rules=rules)
-        if isinstance(allowed, Selection) and pipeline.index is not None and len(allowed) > pipeline.exact_limit():
-            allowed = state.prepared.of(pipeline.index, allowed)
         not_these = np.concatenate([state.masked, excluded]) if excluded is not None else state.masked
-        ranking = pipeline.search(query, k, lookup, offset=offset, allowed=allowed, excluded=not_these, explain=explain)
+
+        def searched(among: Allowed | None) -> Ranking:
+            ready = _ready(state, among)
+            return pipeline.search(query, k, lookup, offset=offset, allowed=ready, excluded=not_these, explain=explain)
+
+        ranking = searched(allowed)
+        if ranking.cut_short and (permitted := permitted_for(state.index, pipeline.rules)) is not None:
+            ranking = searched(permitted if allowed is None else _both(permitted, allowed))
         if ranking.missing:
             self._mask(ranking.missing)
         return ranking, state
@@ -149,6 +155,19 @@ class Live:
         if not changed:
             return state
         return replace(state, index=index, pipeline=_pipeline(index, state.saved, state.side))
+
+
+def _ready(state: State, allowed: Allowed | None) -> Allowed | None:
+    """A selection with what the build's index makes of it, unless it is scored one by one anyway."""
+    index = state.pipeline.index
+    if not isinstance(allowed, Selection) or index is None or len(allowed) <= state.pipeline.exact_limit():
+        return allowed
+    return state.prepared.of(index, allowed)
+
+
+def _both(one: Selection, other: Allowed) -> Selection:
+    ids = other.ids if isinstance(other, Selection) else np.unique(other)
+    return Selection(one.ids[Selection(ids).holds(one.ids)])
 
 
 def _source(index: SearchIndex) -> tuple[object, ...]:

@@ -20,7 +20,9 @@ from search.builds import build_create, build_run
 from search.filters import Filters
 from search.indexes import Selection, build_index
 from search.models import SearchIndex
-from search.selectors import PreparedSelections, allowed_for
+from search.prepared_selections import PreparedSelections
+from search.ranking import rules_from
+from search.selectors import allowed_for, permitted_for
 from tests.search.gallery import add_pictures, make_index
 from tests.search.indexes.descriptors import clustered
 
@@ -275,3 +277,54 @@ def test_a_filtered_search_reads_no_ids_and_makes_no_bitmap_again(monkeypatch: p
     monkeypatch.setattr(served, "prepare", lambda _: pytest.fail("prepared again"))
     monkeypatch.setattr(selectors, "CHECK_EVERY_S", 60.0)
     assert len(search_by_image(index.collection, image, k=5, filters=IN_STOCK).hits) == 5
+
+
+RULES = [
+    {"rule": "block", "skus": ["00001"]},
+    {"rule": "block", "categories": ["category 3"], "attributes": {"colour": ["blue"]}},
+    {"rule": "price_range", "lowest": 5, "highest": 19.5},
+    {"rule": "price_range", "highest": 7, "keep_unknown": True},
+]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_what_rules_leave_out_is_left_out_by_the_database_too(rule: dict[str, Any]) -> None:
+    """The rule and its query agree on every picture, also on one without a product or a price."""
+    from search.facts import facts_by_id
+    from search.ranking import Candidate
+
+    index = make_index(40)
+    Product.objects.filter(collection=index.collection, sku="00006").update(price=None)
+    Image.objects.filter(product__sku="00007").update(product=None)
+    facts = facts_by_id(Image.objects.filter(collection=index.collection).values_list("pk", flat=True))
+    candidates = [Candidate(pk, 0.5, fact) for pk, fact in sorted(facts.items())]
+    (configured,) = rules_from([rule])
+    by_rule = [candidate.id for candidate in configured.apply(candidates)]
+    selection = permitted_for(index, [configured])
+    assert selection is not None
+    assert selection.ids.tolist() == by_rule
+    assert 0 < len(by_rule) < 40
+
+
+def test_rules_that_leave_nothing_out_by_product_need_no_query() -> None:
+    rules = rules_from([{"rule": "one_per_product"}, {"rule": "price_range", "mode": "prefer"}])
+    assert permitted_for(make_index(3), rules) is None
+
+
+@pytest.mark.parametrize("filters", [Filters(), IN_STOCK])
+def test_a_page_is_filled_when_all_that_is_near_is_blocked(filters: Filters, monkeypatch: pytest.MonkeyPatch) -> None:
+    from search.services import search_by_image
+
+    monkeypatch.setattr("search.ranking.pipeline.MAX_DEPTH", 300)
+    index = make_index(1500, fine_depth=50, rules=[{"rule": "block", "categories": ["near"]}])
+    image = index.collection.images.first()
+    assert image is not None
+    hits = search_by_image(index.collection, image, k=700).hits
+    near = [hit.image.product_id for hit in hits]
+    Product.objects.filter(pk__in=near).update(category="near", updated=timezone.now())
+    serving.forget()
+    after = search_by_image(index.collection, image, k=20, filters=filters).hits
+    assert len(after) == 20
+    assert not {hit.image.product_id for hit in after} & set(near)
+    if filters:
+        assert all(hit.image.product.stock for hit in after)
