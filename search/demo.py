@@ -18,6 +18,7 @@ from catalog.jobs import JobState
 from catalog.models import Collection, ImportJob
 from catalog.services import import_create, import_run
 from search.builds import BuildAlreadyRunning, build_create, build_run, index_for
+from search.calibrations import recalibrate_after_build
 from search.embedding import embed_pending, extractor_for, feature_model_renew
 from search.evaluations import evaluation_create
 from search.extraction.errors import WeightsChanged
@@ -86,7 +87,7 @@ def embed(collection: Collection, on_progress: Progress) -> SearchIndex:
 def build(index: SearchIndex) -> None:
     """The first build. One that was interrupted is left to the workers: search does not wait for it."""
     with contextlib.suppress(BuildAlreadyRunning):
-        build_run(build_create(index).pk)
+        recalibrate_after_build(build_run(build_create(index).pk))
 
 
 def first_evaluation(index: SearchIndex) -> None:

@@ -67,6 +67,11 @@ SEARCH = {
     "price_max": "100.00",
     "in_stock": True,
     "attributes": {"color": ["brass", "black"]},
+    "like": [4712, 4720],
+    "unlike": [4735],
+    "examples": [{"url": "https://shop.example/brass.jpg", "weight": 0.5}],
+    "expand": {"method": "alpha", "k": 5, "alpha": 3},
+    "min_probability": 0.5,
 }
 SEARCH_FORM = {"image": "(the file)", "collection": "lamps", "k": 10, "box": [120, 40, 600, 700]}
 RESULTS = {
@@ -74,8 +79,23 @@ RESULTS = {
     "index": "main",
     "build": 31,
     "has_more": True,
+    "cut_off": 0.5,
     "timings_ms": {"decode": 6.1, "network": 4.2, "coarse": 0.6, "fine": 0.4, "database": 1.9, "total": 13.4},
-    "hits": [{"rank": 1, "score": 0.9312, "image": PICTURE, "product": SEARCHED_PRODUCT, "reasons": []}],
+    "tiers": [
+        {"name": "coarse", "ms": 0.6, "in": 5210, "out": 200, "moved": 0, "dropped": 5010},
+        {"name": "fine", "ms": 0.4, "in": 200, "out": 200, "moved": 12, "dropped": 0},
+        {"name": "rules", "ms": 0.1, "in": 200, "out": 140, "moved": 9, "dropped": 60},
+    ],
+    "hits": [
+        {
+            "rank": 1,
+            "score": 0.9312,
+            "probability": 0.97,
+            "image": PICTURE,
+            "product": SEARCHED_PRODUCT,
+            "reasons": [{"rule": "one_per_product", "text": "best of 3 pictures of this product"}],
+        }
+    ],
 }
 
 JOB = {
@@ -97,10 +117,26 @@ INDEX = {
     "name": "main",
     "is_default": True,
     "feature_model": "color_gradient",
+    "engine": "faiss",
+    "preset": "",
     "factory": "",
     "search_params": {},
     "fine_depth": 200,
+    "rules_depth": 200,
     "rules": [{"rule": "in_stock_first"}],
+    "expansion": {"method": "alpha", "k": 5, "alpha": 3.0},
+    "dba_neighbours": 0,
+    "cut_off": 0.5,
+    "calibration": {
+        "kind": "labels",
+        "parameters": {"knots": [0.41, 0.66, 0.93], "probabilities": [0.02, 0.5, 0.99]},
+        "quality": {"curve": "isotonic", "queries": 400, "hits": 40000, "brier": 0.114, "ece": 0.009},
+        "fingerprint": "9c2e" * 16,
+        "made": _WHEN,
+        "benchmark": "angles",
+        "label_version": 3,
+    },
+    "tuning": {},
     "rebuild_share": 0.1,
     "active_build": 30,
     "created": _WHEN,
@@ -110,10 +146,12 @@ BUILD = {
     **JOB,
     "index": "main",
     "is_active": False,
+    "engine": "faiss",
     "factory": "IVF256,Flat",
     "fingerprint": "9c2e" * 16,
     "count": 5210,
     "size_bytes": 10670080,
+    "code_bytes": 10711040,
     "ann_recall": 0.991,
     "timings": {"train": 1.2, "add": 0.8},
 }

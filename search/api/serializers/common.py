@@ -42,6 +42,38 @@ class TextsField(serializers.ListField):
         return super().to_internal_value([data] if isinstance(data, str) else data)
 
 
+class IdsField(serializers.ListField):
+    """Several ids; a single one may come without the list."""
+
+    child = serializers.IntegerField(min_value=1)
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        return super().to_internal_value(data if isinstance(data, list) else [data])
+
+
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "string", "format": "binary"},
+            {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1},
+        ],
+        "description": "The picture file; repeated, several pictures that are searched by together.",
+    }
+)
+class FilesField(serializers.ListField):
+    """One file of a form, or several under the same name."""
+
+    child = serializers.FileField(allow_empty_file=True)
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        try:
+            return super().to_internal_value(data if isinstance(data, list) else [data])
+        except serializers.ValidationError as error:
+            if isinstance(error.detail, dict):  # by place: of one file, that is no help
+                raise serializers.ValidationError([text for texts in error.detail.values() for text in texts]) from None
+            raise
+
+
 class JsonInForm(serializers.Field[Any, Any, Any, Any]):
     """Base of fields that are JSON in a JSON body and JSON text in a form."""
 

@@ -38,6 +38,9 @@ class IndexSerializer(serializers.ModelSerializer[SearchIndex]):
     feature_model = serializers.SlugRelatedField[Any](slug_field="name", read_only=True)
     search_params = serializers.DictField(read_only=True)
     rules = serializers.ListField(child=serializers.DictField(), read_only=True)
+    expansion = serializers.DictField(read_only=True, help_text="Query expansion; empty: none.")
+    calibration = serializers.DictField(read_only=True, help_text="What scores mean, and how well that is known.")
+    tuning = serializers.DictField(read_only=True, help_text="What manage.py tune_index found.")
     active_build = serializers.IntegerField(source="active_build_id", read_only=True, allow_null=True)
 
     class Meta:
@@ -46,10 +49,18 @@ class IndexSerializer(serializers.ModelSerializer[SearchIndex]):
             "name",
             "is_default",
             "feature_model",
+            "engine",
+            "preset",
             "factory",
             "search_params",
             "fine_depth",
+            "rules_depth",
             "rules",
+            "expansion",
+            "dba_neighbours",
+            "cut_off",
+            "calibration",
+            "tuning",
             "rebuild_share",
             "active_build",
             "created",
@@ -60,10 +71,12 @@ class IndexSerializer(serializers.ModelSerializer[SearchIndex]):
 class BuildSerializer(JobSerializer):
     index = serializers.CharField(source="index.name", read_only=True)
     is_active = serializers.BooleanField(read_only=True)
+    engine = serializers.CharField(read_only=True, help_text="faiss or milvus.")
     factory = serializers.CharField(read_only=True)
     fingerprint = serializers.CharField(read_only=True)
     count = serializers.IntegerField(read_only=True, help_text="Pictures in it.")
-    size_bytes = serializers.IntegerField(read_only=True)
+    size_bytes = serializers.IntegerField(read_only=True, help_text="On disk.")
+    code_bytes = serializers.IntegerField(read_only=True, help_text="In memory, while it is served.")
     ann_recall = serializers.FloatField(read_only=True, allow_null=True, help_text="Of the first ten, against exact.")
     timings = serializers.DictField(read_only=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
@@ -10,6 +11,7 @@ from rest_framework.response import Response
 
 from catalog.models import Collection, Image
 from search.api import examples
+from search.api.answers import results_answer
 from search.api.errors import ImageMissing, IndexMissing
 from search.api.idempotency import idempotent
 from search.api.permissions import collection_get
@@ -18,7 +20,9 @@ from search.api.serializers.search import ResultsSerializer, SearchSerializer, S
 from search.api.uploads import PICTURE_REFUSALS, picture_read
 from search.api.views.base import ApiView
 from search.models import Scope, SearchIndex
-from search.services import NotEmbeddedYet, NothingToSearch, Results, search_by_image, search_by_picture
+from search.services import Example, NotCalibrated, NotEmbeddedYet, NothingToSearch, Results, search_by_examples
+
+MAX_ID = 2**63 - 1
 
 
 class SearchView(ApiView):
@@ -33,7 +37,9 @@ class SearchView(ApiView):
         "search",
         "Search by a picture",
         tag="search",
-        description="Send exactly one of `image` (multipart), `url` and `image_id`.",
+        description="Send one of `image` (multipart; repeated: several pictures), `url` and `image_id`, or none of "
+        "them but `like` or `examples`. With `like` and `unlike`, ids of hits that a visitor ticked, it is a search "
+        "by relevance feedback. Stored pictures that are searched by are left out of the hits.",
         body={FORM: SearchUploadSerializer, JSON: SearchSerializer},
         asks={JSON: examples.SEARCH, FORM: examples.SEARCH_FORM},
         answers={200: (ResultsSerializer, examples.RESULTS)},
@@ -43,6 +49,7 @@ class SearchView(ApiView):
             ImageMissing(id=4711),
             *PICTURE_REFUSALS,
             NothingToSearch(collection="Lamps"),
+            NotCalibrated(index="lamps/main"),
             NotEmbeddedYet(collection="Lamps"),
         ],
         once=True,
@@ -54,29 +61,50 @@ class SearchView(ApiView):
 
     @idempotent
     def _answer(self, request: Request, collection: Collection, body: dict[str, Any]) -> Response:
-        return Response(self.get_serializer(_search(collection, body)).data)
+        return Response(results_answer(_search(collection, body), request))
 
 
 def _search(collection: Collection, body: dict[str, Any]) -> Results:
-    how: dict[str, Any] = {
-        "k": body["k"],
-        "offset": body["offset"],
-        "filters": SearchSerializer.filters(body),
-        "box": body.get("box"),
-        "index": index_get(collection, body["index"]) if "index" in body else None,
-        "source": "api",
-    }
-    if "image_id" in body:
-        return search_by_image(collection, image_get(collection, body["image_id"]), **how)
-    return search_by_picture(collection, picture_read(body.get("image"), body.get("url", "")), **how)
+    return search_by_examples(
+        collection,
+        _examples(collection, body),
+        k=body["k"],
+        offset=body["offset"],
+        filters=SearchSerializer.filters(body),
+        index=index_get(collection, body["index"]) if "index" in body else None,
+        min_probability=body.get("min_probability"),
+        expansion=body.get("expand"),
+        source="api",
+    )
 
 
-def image_get(collection: Collection, pk: int) -> Image:
-    """Raises ImageMissing."""
-    image = Image.objects.select_related("product").filter(collection=collection, pk=pk).first()
-    if image is None:
-        raise ImageMissing(id=pk)
-    return image
+def _examples(collection: Collection, body: dict[str, Any]) -> list[Example]:
+    """What is searched by, the main picture first. Raises ImageMissing, and what fetching an address raises."""
+    main = {name: body[name] for name in ("image_id", "url") if name in body}
+    given = [{**main, "box": body.get("box"), "weight": 1.0}] if main else []
+    given += [{"image_id": pk, "weight": 1.0} for pk in body.get("like", ())]
+    given += [{"image_id": pk, "weight": -1.0} for pk in body.get("unlike", ())]
+    given += body.get("examples", ())
+    images = images_get(collection, [one["image_id"] for one in given if "image_id" in one])
+    uploads = [Example(data=picture_read(file, ""), box=body.get("box")) for file in body.get("image", ())]
+    return uploads + [_example(one, images) for one in given]
+
+
+def _example(given: dict[str, Any], images: dict[int, Image]) -> Example:
+    how: dict[str, Any] = {"box": given.get("box"), "weight": given["weight"]}
+    if "image_id" in given:
+        return Example(image=images[given["image_id"]], **how)
+    return Example(data=picture_read(None, given["url"]), **how)
+
+
+def images_get(collection: Collection, keys: Sequence[int]) -> dict[int, Image]:
+    """By id, all in one query. Raises ImageMissing for the first that is not there."""
+    wanted = [pk for pk in dict.fromkeys(keys) if pk <= MAX_ID]
+    found = Image.objects.filter(collection=collection, pk__in=wanted).in_bulk() if wanted else {}
+    for pk in keys:
+        if pk not in found:
+            raise ImageMissing(id=pk)
+    return found
 
 
 def index_get(collection: Collection, name: str) -> SearchIndex:

