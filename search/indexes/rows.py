@@ -38,6 +38,11 @@ class RowIndex(ABC):
     def __len__(self) -> int:
         return len(self._ids)
 
+    @property
+    def knobs(self) -> Mapping[str, Knob]:
+        """Its search parameters by name."""
+        return self._knobs
+
     def check(self, params: Mapping[str, Any]) -> None:
         check_params(self._knobs, self.factory, params)
 

@@ -55,11 +55,15 @@ def cells_for(count: int) -> str:
 
 
 def default_params(factory: str) -> dict[str, Any]:
-    """Search parameters for a factory. FAISS's own (nprobe 1, efSearch 16) find too little to be of use."""
+    """Search parameters for a factory. FAISS's own (nprobe 1, efSearch 16) find too little to be of use.
+
+    Half the square root of the cells: 32 of 4096 found 0.98 of the first ten among a million real descriptors,
+    64 found 0.99 in half as much time again (decision 12).
+    """
     params: dict[str, Any] = {}
     if cells := re.search(r"IVF(\d+)", factory):
         nlist = int(cells[1])
-        params["nprobe"] = min(nlist, max(8, nlist // 32)) or 1
+        params["nprobe"] = min(nlist, max(16, round(math.sqrt(nlist) / 2))) or 1
     elif "HNSW" in factory:
         params["efSearch"] = 128
     return params

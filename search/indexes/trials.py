@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,14 @@ from numpy.typing import NDArray
 
 from search.indexes.base import Index
 from search.indexes.recall import K, Vectors, exact_ids
+from search.indexes.rows import RowIndex
+from search.indexes.sizes import HNSW_UP_TO, axes_for, cells_for, compact_factory
 from search.types import Descriptors, Ids
 
+EXACT_UP_TO = 20_000  # pictures: comparing all of them is among the choices
+SHARES = (512, 256, 128, 64, 32, 16, 8)  # of the cells are probed: one in so many
+EF_SEARCH = (16, 32, 64, 128, 256)
+K_FACTORS = (2, 8)
 DEPTHS = (50, 100, 200, 400)
 CHUNK = 8192
 Report = Callable[[str, int, int], None]  # what is done, how much of it, of how much
@@ -76,6 +83,30 @@ class Ground:
             block = self.rows[start : start + CHUNK]
             index.add(block, self.vectors(block))
         report(len(self.rows), len(self.rows))
+
+
+def candidates(count: int, dim: int) -> list[str]:
+    """Factories worth trying for so many pictures: what is chosen by size, and what else may suit."""
+    cells = cells_for(count)
+    few, many = ["SQfp16", "SQ8", "HNSW32,SQfp16", "HNSW32,SQ8"], [f"{cells},SQ8", compact_factory(count, dim)]
+    if count <= EXACT_UP_TO:
+        return few
+    middle = ["HNSW32,SQ8", f"{cells},SQfp16"] if count <= HNSW_UP_TO else []
+    return [*middle, *many, *([f"RR,{cells},RaBitQ"] if dim > axes_for(dim) else [])]
+
+
+def settings_for(index: Index) -> list[dict[str, Any]]:
+    """Search parameters to try, from narrow to wide."""
+    knobs = index.knobs if isinstance(index, RowIndex) else {}
+    choices: list[list[tuple[str, Any]]] = []
+    if "nprobe" in knobs:
+        nlist = int(knobs["nprobe"].most)
+        choices.append([("nprobe", n) for n in sorted({max(1, nlist // share) for share in SHARES})])
+    if "efSearch" in knobs:
+        choices.append([("efSearch", ef) for ef in EF_SEARCH])
+    if "k_factor" in knobs:
+        choices.append([("k_factor", factor) for factor in K_FACTORS])
+    return [dict(pairs) for pairs in product(*choices)]
 
 
 def swept(index: Index, factory: str, ground: Ground, settings: Sequence[Mapping[str, Any]]) -> Iterator[Trial]:
