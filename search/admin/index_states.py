@@ -18,6 +18,7 @@ from catalog.admin.collections import count_of
 from catalog.admin.wording import size
 from catalog.models import ImageRole
 from search.admin.builds import timings_table
+from search.admin.kinds import kinds
 from search.admin.tuning import tuning_shown
 from search.models import Embedding, IndexBuild
 
@@ -64,8 +65,12 @@ class IndexStates(SiteAdmin):
 
     @admin.display(description=_("factory"), ordering="factory")
     def factory_shown(self, row: Any) -> str:
-        built = row.active_build.factory if row.active_build else ""
-        return row.factory or (gettext("%s (chosen by size)") % built if built else gettext("chosen by size"))
+        """The factory written down, or the one that a preset or the size of the collection chose."""
+        if row.factory:
+            return str(row.factory)
+        kind = kinds().get(row.preset)
+        chosen = kind.title if kind and row.preset else gettext("chosen by size")
+        return f"{row.active_build.factory} ({chosen})" if row.active_build else chosen
 
     @admin.display(description=_("last build"))
     def last_build(self, row: Any) -> SafeString | str:

@@ -16,10 +16,11 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
-from catalog.admin.base import SiteAdmin, admin_url, error_text, thumbnail_url
+from catalog.admin.base import SiteAdmin, admin_url, thumbnail_url
 from catalog.errors import LookalikeError, NotFound
 from catalog.models import Collection, Image, ImageRole
 from search.admin.kinds import outlooks
+from search.admin.rule_fields import rule_error_text
 from search.admin.rule_trials import Trial, trial
 from search.admin.tuning import use_point
 from search.models import Engine, FeatureModel, SearchIndex
@@ -69,7 +70,7 @@ class IndexViews(SiteAdmin):
         try:
             shown: dict[str, Any] = {"trial": self._trial(index, request.POST)}
         except LookalikeError as error:
-            shown = {"error": error_text(error)}
+            shown = {"error": rule_error_text(error)}
         status = 400 if "error" in shown else 200
         return render(request, "admin/lookalike/rules_preview.html", shown, status=status)
 

@@ -22,6 +22,7 @@ from search.indexes.presets import presets
 from search.models import Engine, FeatureModel, SearchIndex
 
 BY_SIZE, OWN = "", "own"
+ENOUGH = 1000  # more pictures: what each of them adds, without what all of them share (cells, axes)
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Kind:
 
 def kinds() -> dict[str, Kind]:
     """By size first, then the presets in their order, then a factory string of one's own."""
-    by_size = gettext("Exact while that is quick, then a graph over 8-bit codes, then inverted lists.")
+    by_size = gettext("Exact while that is quick, then a graph over 8-bit codes, then 1-bit codes in cells.")
     own = gettext("For those who know FAISS or Milvus: any of its factory strings or index types, written below.")
     found = [
         Kind(BY_SIZE, gettext("Chosen by the size of the collection"), by_size, lambda n, dim: auto_factory(n, dim)[0]),
@@ -68,14 +69,17 @@ def try_out(engine: str, factory: str, dim: int, params: Mapping[str, Any]) -> N
 
 def outlook(engine: str, factory: str, count: int, dim: int) -> str:
     """What an index would take: ``HNSW32,SQ8 · 1,640 B a picture · 16 MB in memory``. Raises BadFactory."""
-    count = max(1, count)
-    if engine == Engine.MILVUS:
-        kind = kind_of(factory, dim)
-        memory, where = kind.code_bytes(count, dim, kind.build_params(count, dim)), gettext("%s on the server")
-    else:
-        memory, where = estimated_bytes(factory, dim, count), gettext("%s in memory")
-    each = gettext("%s B a picture") % f"{memory / count:,.0f}"
+    memory, more = (_memory(engine, factory, pictures, dim, count) for pictures in (count, count + ENOUGH))
+    each = gettext("%s B a picture") % f"{(more - memory) / ENOUGH:,.0f}"
+    where = gettext("%s on the server") if engine == Engine.MILVUS else gettext("%s in memory")
     return f"{factory} · {each} · {where % size(memory)}"
+
+
+def _memory(engine: str, factory: str, pictures: int, dim: int, built_for: int) -> int:
+    if engine != Engine.MILVUS:
+        return estimated_bytes(factory, dim, pictures)
+    kind = kind_of(factory, dim)
+    return kind.code_bytes(pictures, dim, kind.build_params(max(1, built_for), dim))
 
 
 def outlooks(

@@ -16,7 +16,7 @@ from catalog.admin.base import admin_url, error_text
 from catalog.admin.forms import JSONTextField
 from catalog.errors import LookalikeError
 from search.models import SearchIndex
-from search.ranking.rules import Parameter, parameters_of, rule_modules, rules_from, says_of, title_of, usage
+from search.ranking.rules import BadRule, Parameter, parameters_of, rule_modules, rules_from, says_of, title_of, usage
 
 WORDS = {
     "choose": _("Choose a rule…"),
@@ -97,8 +97,16 @@ class RulesField(JSONTextField):
         try:
             rules_from(rules)
         except LookalikeError as error:
-            raise forms.ValidationError(error_text(error)) from error
+            raise forms.ValidationError(rule_error_text(error)) from error
         return list(rules)
+
+
+def rule_error_text(error: LookalikeError) -> str:
+    """Cause and cure; of a rule that there is, without the list of all others."""
+    rule = str(error.params.get("rule"))
+    if not isinstance(error, BadRule) or rule not in rule_modules():
+        return error_text(error)
+    return gettext(error.text) % {**error.params, "rule": f"“{gettext(title_of(rule))}”"}
 
 
 def rules_help() -> SafeString:

@@ -94,6 +94,11 @@ class TestTrials:
         assert response.status_code == 400
         assert "cannot be used" in response.content.decode()
 
+    def test_a_refusal_names_the_rule_as_the_editor_does(self, site: Site, staff: Client) -> None:
+        html = ask(staff, site, [{"rule": "boost"}]).content.decode()
+        assert "The business rule “Boost” cannot be used" in html
+        assert "min_score(" not in html
+
     def test_pictures_of_other_collections_and_query_pictures_are_refused(self, site: Site, staff: Client) -> None:
         query = factories.ImageFactory(collection=site.collection, product=None, role=ImageRole.QUERY)
         for image in (factories.ImageFactory().pk, query.pk, "x", "", "9" * 30):
