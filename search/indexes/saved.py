@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.indexes.base import BrokenIndex, Index
+from search.indexes.half_precision import half_precision_scores
 from search.indexes.ids import RowIds
 from search.types import Descriptors, Ids, Scores
 
@@ -34,6 +35,7 @@ INDEX, POINTER, ORIGINALS, IDS, EMBEDDINGS, MANIFEST = (
 )
 INDEX_FILES = {"faiss": INDEX, "milvus": POINTER}  # by engine
 FORMAT = 1
+FEW = 1024  # rows up to which FAISS scores them, and sorts them besides
 AT_ONCE = 8192  # rows of originals made float32 at once: 16 MB at 512 dimensions
 HASHED_UP_TO = 1024**3  # bytes hashed at opening; beyond, sizes must do and the nightly check hashes
 
@@ -128,16 +130,19 @@ class OriginalRows:
 
     def vectors(self, ids: Ids) -> Descriptors:
         """(len(ids), dim) float32. Raises KeyError for an id that is not held."""
-        rows = self._ids.rows_of(ids)
-        if len(rows) != len(ids):
-            raise KeyError(f"not in this build: {ids[~self.holds(ids)][:3].tolist()}")
-        return np.take(self._rows, rows, axis=0).astype(np.float32)
+        return self._stored(ids).astype(np.float32)
 
     def scores(self, query: Descriptors, ids: Ids) -> Scores:
         """(len(ids),) inner products with ``query`` (dim,). Raises KeyError as ``vectors``."""
-        if len(ids) <= AT_ONCE:
-            return self.vectors(ids) @ query
+        if len(ids) <= FEW:
+            return half_precision_scores(query, self._stored(ids))
         return np.concatenate([self.vectors(ids[i : i + AT_ONCE]) @ query for i in range(0, len(ids), AT_ONCE)])
+
+    def _stored(self, ids: Ids) -> NDArray[np.float16]:
+        rows = self._ids.rows_of(ids)
+        if len(rows) != len(ids):
+            raise KeyError(f"not in this build: {ids[~self.holds(ids)][:3].tolist()}")
+        return np.take(self._rows, rows, axis=0)
 
 
 def mapped(path: Path, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:

@@ -86,13 +86,12 @@ class Pipeline(Retrieval):
             full = len(ruled.hits) >= need or found.exhausted
             below = self._below_floor(known)
             if full or (not new_missing and (below or depth >= MAX_DEPTH)):
-                tiers = [*found.tiers, _rules_tier(known, ruled)]
                 return Ranking(
                     hits=ruled.hits[offset : offset + k],
                     has_more=len(ruled.hits) > offset + k,
                     missing=frozenset(missing),
                     timings_ms=timer.ms,
-                    tiers=[tier.took(timer.ms[tier.name]) for tier in tiers],
+                    tiers=[*found.tiers, _rules_tier(known, ruled, timer.ms["rules"])],
                     rules=ruled.tiers,
                     left_out=ruled.left_out,
                     cut_short=not full and not below,
@@ -142,8 +141,8 @@ class Pipeline(Retrieval):
         return bool(known) and known[-1].score < floor
 
 
-def _rules_tier(known: list[Candidate], ruled: Ruled) -> Tier:
+def _rules_tier(known: list[Candidate], ruled: Ruled, ms: float) -> Tier:
     if not ruled.tiers:
-        return Tier("rules", 0.0, len(known), len(ruled.hits))
+        return Tier("rules", ms, len(known), len(ruled.hits))
     before, after = [candidate.id for candidate in known], [candidate.id for candidate in ruled.hits]
-    return Tier("rules", 0.0, len(before), len(after), moved(before, after), len(set(before) - set(after)))
+    return Tier("rules", ms, len(before), len(after), moved(before, after), len(set(before) - set(after)))

@@ -42,7 +42,7 @@ class Found:
     ids: Ids
     scores: Scores
     exhausted: bool
-    tiers: tuple[Tier, Tier]  # coarse and fine, without their times
+    tiers: tuple[Tier, Tier]  # coarse and fine
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Retrieval:
             ids = np.concatenate([ids, side_ids]) if len(side_ids) else ids
             exhausted = all_of_them and len(side_ids) < depth and len(ids) <= depth
             order = np.lexsort((ids, -scores))[:depth]
-        return Found(ids[order], scores[order], exhausted, self._tiers(allowed, ranked, len(ids), order))
+        return Found(ids[order], scores[order], exhausted, self._tiers(allowed, ranked, len(ids), order, timer.ms))
 
     def vectors(self, ids: Ids | Sequence[int]) -> Descriptors:
         """(n, dim) descriptors of pictures held, the newer ones where there are two. Raises KeyError."""
@@ -102,14 +102,18 @@ class Retrieval:
             return self.exact_up_to or 0
         return exact_up_to(len(self.index))
 
-    def _tiers(self, allowed: Selection | None, ranked: int, out: int, order: NDArray[np.intp]) -> tuple[Tier, Tier]:
+    def _tiers(
+        self, allowed: Selection | None, ranked: int, out: int, order: NDArray[np.intp], ms: Mapping[str, float]
+    ) -> tuple[Tier, Tier]:
         """``ranked``: how many the index itself put in order; with them ``order`` is compared."""
         total = len(self.side) + (len(self.index) if self.index is not None else 0)
         searched = total if allowed is None else min(total, len(allowed))
-        stayed = order[order < ranked]
-        shifted = np.count_nonzero(np.argsort(np.argsort(stayed)) != np.arange(len(stayed)))
-        coarse = Tier("coarse", 0.0, searched, out, dropped=max(0, searched - out))
-        return coarse, Tier("fine", 0.0, out, len(order), int(shifted), out - len(order))
+        stayed = order if ranked == len(order) == out else np.argsort(np.argsort(order[order < ranked]))
+        shifted = int(np.count_nonzero(stayed != np.arange(len(stayed))))
+        return (
+            Tier("coarse", ms["coarse"], searched, out, 0, max(0, searched - out)),
+            Tier("fine", ms["fine"], out, len(order), shifted, out - len(order)),
+        )
 
     def _beside(self, query: Descriptors, depth: int, allowed: Selection | None, excluded: Ids) -> tuple[Scores, Ids]:
         if not len(self.side):

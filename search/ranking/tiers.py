@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,6 @@ class Tier:
     out: int
     moved: int = 0
     dropped: int = 0
-
-    def took(self, ms: float) -> Tier:
-        return replace(self, ms=ms)
 
 
 def moved(before: Sequence[Hashable], after: Sequence[Hashable]) -> int:
