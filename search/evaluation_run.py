@@ -27,6 +27,7 @@ from search.indexes import set_threads
 from search.models import Embedding, EvaluationRun, QueryResult, SearchIndex
 from search.serving import Live
 from search.side import embeddings_of, stream
+from search.source_version import version
 from search.types import Descriptors, Ids, Scores
 from search.vectors import from_bytes
 
@@ -113,6 +114,7 @@ class Work:
             "gallery": len(self.truth.gallery),
             "gallery_last_id": int(self.truth.gallery[-1]) if len(self.truth.gallery) else 0,
             "deepest": DEEPEST,
+            "version": version(),
         }
 
     def _todo(self) -> list[int]:
@@ -195,16 +197,12 @@ class Work:
                 row: (ids[place], scores[place], None if exact is None else exact[row])
                 for place, row in enumerate(rows)
             }
-        results = [
-            self._result(query, x[row], judgements[row], *found.get(row, NOTHING)) for row, query in enumerate(queries)
-        ]
+        results = [self._result(query, judgements[row], *found.get(row, NOTHING)) for row, query in enumerate(queries)]
         QueryResult.objects.bulk_create(results, batch_size=200, ignore_conflicts=True)
         self.done += len(results)
         self._report(self.done, self.total, "ranking")
 
-    def _result(
-        self, query: Query, x: Descriptors, judgement: Judgement, ids: Ids, scores: Scores, exact: Ids | None
-    ) -> QueryResult:
+    def _result(self, query: Query, judgement: Judgement, ids: Ids, scores: Scores, exact: Ids | None) -> QueryResult:
         truth = judgement.truth
         if not truth.relevant:
             return QueryResult(run=self.run, query=query)  # skipped: no scores
@@ -212,7 +210,7 @@ class Work:
         ids, scores = ids[there], scores[there]
         before_rules = ids
         if self.pipeline.rules:
-            ids, scores = ruled(self.pipeline, ids, scores, facts_by_id(ids.tolist()), x)
+            ids, scores = ruled(self.pipeline, ids, scores, facts_by_id(ids.tolist()))
         if self.run.depth:
             ids, scores = ids[: self.run.depth], scores[: self.run.depth]
         outcome = judge(query.name, *self._units(ids, truth))

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -19,12 +20,15 @@ from catalog.admin.base import NOTHING, ModelForm, admin_url, error_text, may, o
 from catalog.admin.filters import UsedRowsFilter, collection_filter
 from catalog.admin.jobs import JobAdmin
 from catalog.errors import LookalikeError
+from search.admin.comparisons import comparison_page
 from search.admin.query_results import results_page
+from search.admin.reports import report_page
 from search.evaluation.metrics import known_metrics, parse_metrics
 from search.evaluation.protocol import PROTOCOLS
 from search.evaluations import evaluation_create
 from search.models import EvaluationRun
 from search.models.evaluation import default_metrics
+from search.run_reports import RunReport
 from search.tasks import evaluation_run
 
 OFFERED = [*default_metrics(), "mAP@100", "recall@100", "precision@1", "mAP_trapezoid"]
@@ -124,7 +128,7 @@ class EvaluationRunAdmin(JobAdmin):
     list_select_related = ("benchmark__collection", "index__collection")
     add_form_template = "admin/lookalike/start_form.html"
     change_form_template = "admin/lookalike/evaluationrun_change.html"
-    actions = ("again", "cancel")
+    actions = ("compare", "again", "cancel")
     object_actions = ("again", "cancel")
     autocomplete_fields = ("benchmark", "index")
     shown = (
@@ -169,8 +173,28 @@ class EvaluationRunAdmin(JobAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        extra = {"results": results_page(int(object_id), request.GET)} if object_id.isdigit() else {}
+        extra: dict[str, Any] = {}
+        if run := self.get_object(request, object_id) if request.method == "GET" else None:
+            extra = {"results": results_page(run.pk, request.GET), "report": RunReport(run)}
         return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
+
+    def get_urls(self) -> list[Any]:
+        own = [
+            path("compare/", self.admin_site.admin_view(self.compare_view), name="search_evaluationrun_compare"),
+            path("<int:pk>/report/", self.admin_site.admin_view(self.report_view), name="search_evaluationrun_report"),
+        ]
+        return [*own, *super().get_urls()]
+
+    def report_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The report as one file to keep or to send."""
+        return report_page(self, request, pk)
+
+    def compare_view(self, request: HttpRequest) -> HttpResponse:
+        return comparison_page(self, request)
+
+    def tools(self, request: HttpRequest, row: Any) -> Iterable[tuple[Any, str]]:
+        if row.results:
+            yield gettext("Report as a file"), admin_url(row, "report", row.pk)
 
     @admin.display(description=_("run"), ordering="id")
     def name(self, run: EvaluationRun) -> str:
@@ -195,6 +219,14 @@ class EvaluationRunAdmin(JobAdmin):
     @admin.display(description=_("parameters"))
     def parameters_shown(self, run: EvaluationRun) -> SafeString:
         return table(run.parameters.items())
+
+    @admin.action(description=_("Compare two runs"), permissions=["view"])
+    def compare(self, request: HttpRequest, queryset: Any) -> HttpResponse | None:
+        chosen = sorted(queryset.values_list("pk", flat=True))
+        if len(chosen) != 2:
+            self.message_user(request, gettext("Choose exactly two runs to compare."), messages.ERROR)
+            return None
+        return redirect(admin_url(EvaluationRun, "compare", a=chosen[0], b=chosen[1]))
 
     @admin.action(description=_("Run again"), permissions=["add"])
     def again(self, request: HttpRequest, queryset: Any) -> None:

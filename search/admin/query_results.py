@@ -9,35 +9,14 @@ from django.core.paginator import Page, Paginator
 from django.db.models import F, QuerySet
 from django.db.models.fields.json import KeyTransform
 from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Image, Query
+from search.judged import LEGEND, Found, images_of, judged
 from search.models import QueryResult
 
 PAGE = 20
 HITS = 12
 AP = "AP"
-
-# grade -> (css, sign, meaning): told by colour and by sign
-MARKS: dict[str, tuple[str, str, Promise]] = {
-    "easy": ("hit", "✓", _("hit")),
-    "hard": ("hit", "✓", _("hit (hard)")),
-    "positive": ("hit", "✓", _("hit")),
-    "junk": ("junk", "–", _("junk: left out of the ranking")),
-    "distractor": ("distractor", "≈", _("distractor: a look-alike that counts as a miss")),
-}
-MISS = ("miss", "✗", _("miss"))
-
-
-@dataclass(frozen=True)
-class Found:
-    """One place of a ranking; ``image`` is None where the picture was deleted since."""
-
-    image: Image | None
-    score: float
-    css: str
-    sign: str
-    meaning: Promise
 
 
 @dataclass(frozen=True)
@@ -65,7 +44,7 @@ class ResultsPage:
 
     @property
     def legend(self) -> list[tuple[str, str, Promise]]:
-        return [MARKS["easy"], MISS, MARKS["distractor"], MARKS["junk"]]
+        return LEGEND
 
     @property
     def pages(self) -> Iterable[int | str]:
@@ -78,7 +57,7 @@ def results_page(run_id: int, asked: Mapping[str, str]) -> ResultsPage:
     names = _score_names(results)
     sort = asked.get("sort", AP)
     page = Paginator(_sorted(results, sort, names), PAGE).get_page(asked.get("p"))
-    images = _images(page.object_list)
+    images = images_of(page.object_list, HITS)
     rows = [_row(result, names, images) for result in page.object_list]
     return ResultsPage(rows, [_column(name, sort) for name in names], page, sort)
 
@@ -104,17 +83,7 @@ def _column(name: str, sort: str) -> Column:
     return Column(name, name, "↓") if sort.startswith("-") else Column(name, f"-{name}", "↑")
 
 
-def _images(results: Iterable[QueryResult]) -> dict[int, Image]:
-    ids = {int(entry[0]) for result in results for entry in result.ranking[:HITS]}
-    return Image.objects.in_bulk(ids)
-
-
 def _row(result: QueryResult, names: list[str], images: dict[int, Image]) -> Row:
-    ranking = [_found(entry, images) for entry in result.ranking[:HITS]]
+    ranking = judged(result, images, HITS)
     scores = [result.average_precision if name == AP else result.scores.get(name) for name in names]
     return Row(result.query, scores, ranking)
-
-
-def _found(entry: list[object], images: dict[int, Image]) -> Found:
-    image_id, score, grade = (*entry, None)[:3]
-    return Found(images.get(int(str(image_id))), float(str(score)), *MARKS.get(str(grade or ""), MISS))

@@ -140,10 +140,10 @@ def test_results_come_in_pages_with_a_bounded_number_of_queries(
 ) -> None:
     monkeypatch.setattr("search.admin.query_results.PAGE", 3)
     staff.get(address("change", site.run.pk))
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(18):
         page = staff.get(address("change", site.run.pk), {"p": "2"})
     assert page.context["results"].page.number == 2
     assert len(page.context["results"].rows) == 3
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(18):
         monkeypatch.setattr("search.admin.query_results.PAGE", 8)
         staff.get(address("change", site.run.pk))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +18,9 @@ from catalog.models import Benchmark
 from search.evaluation import PROTOCOLS, known_metrics
 from search.evaluation.report import text_table, write_csv
 from search.evaluations import csv_rows, evaluation_create, evaluation_report, evaluation_run
+from search.exporting import export_trec
 from search.models import EvaluationRun, SearchIndex
+from search.run_reports import report_html
 
 Named = TypeVar("Named", bound=Model)
 
@@ -42,6 +45,18 @@ class Command(BaseCommand):
         parser.add_argument(
             "--csv", type=Path, metavar="FILE", help="write query,result,rank,score of the first 100 places"
         )
+        parser.add_argument(
+            "--html",
+            type=Path,
+            metavar="FILE",
+            help="write a report: curve, classes, the worst queries",
+        )
+        parser.add_argument(
+            "--export",
+            type=Path,
+            metavar="FOLDER",
+            help="write TREC files: run.txt and qrels.txt",
+        )
         parser.add_argument("--run", type=int, metavar="NUMBER", help="go on with a run whose process was killed")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -49,8 +64,7 @@ class Command(BaseCommand):
             run = self._work(self._resumed(options["run"]) if options["run"] else self._created(options))
         except LookalikeError as error:
             raise CommandError(str(error)) from error
-        if options["csv"]:
-            self._write_csv(run, options["csv"])
+        self._write(run, options)
         self.stdout.write(
             json.dumps(evaluation_report(run), indent=2, ensure_ascii=False) if options["json"] else _table(run)
         )
@@ -99,13 +113,35 @@ class Command(BaseCommand):
             raise CommandError(f"Run {run.pk} {run.get_state_display()}. {run.error}".strip())
         return run
 
-    def _write_csv(self, run: EvaluationRun, path: Path) -> None:
-        try:
-            with path.open("w", encoding="utf-8", newline="") as file:
-                count = write_csv(file, csv_rows(run))
-        except OSError as error:
-            raise CommandError(f"{path} cannot be written: {error.strerror}.") from error
-        self.stderr.write(f"{count} rows written to {path}")
+    def _write(self, run: EvaluationRun, options: dict[str, Any]) -> None:
+        """What was asked for: a table, a report, TREC files."""
+        writers: dict[str, Callable[[EvaluationRun, Path], str]] = {"csv": _csv, "html": _html, "export": _trec}
+        for name, write in writers.items():
+            path = options[name]
+            if path is None:
+                continue
+            try:
+                self.stderr.write(write(run, path))
+            except LookalikeError as error:
+                raise CommandError(error.render()) from error
+            except OSError as error:
+                raise CommandError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def _csv(run: EvaluationRun, path: Path) -> str:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        count = write_csv(file, csv_rows(run))
+    return f"{count} rows written to {path}"
+
+
+def _html(run: EvaluationRun, path: Path) -> str:
+    path.write_text(report_html(run), encoding="utf-8")
+    return f"Report written to {path}"
+
+
+def _trec(run: EvaluationRun, path: Path) -> str:
+    path.mkdir(parents=True, exist_ok=True)
+    return f"{export_trec(run, path)} queries written to {path}"
 
 
 def _index(indexes: QuerySet[SearchIndex], benchmark: Benchmark, wanted: str | None) -> SearchIndex:
