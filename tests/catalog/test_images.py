@@ -295,7 +295,7 @@ class TestRefusals:
         "data", [b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n", b"%PDF-1.4\nall of it text\n", b"\r\n%PDF-1.3\n"]
     )
     def test_a_pdf_has_its_own_message(self, data: bytes) -> None:
-        with pytest.raises(images.PdfNotPicture, match="This is a PDF, not a picture. Export the page"):
+        with pytest.raises(images.PdfNotPicture, match="This is a PDF, not a picture"):
             decode(data)
 
     @pytest.mark.parametrize(
