@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from catalog.errors import LookalikeError, gettext_noop
-from search.ranking.candidates import Candidate
+from search.ranking.candidates import Candidate, Reason
 from search.ranking.rule_parameters import parameters_of, refusal, rule_modules, usage
 from search.types import Descriptors
 
@@ -74,7 +74,9 @@ class Rule:
     def _signed(self, candidate: Candidate) -> Candidate:
         if not candidate.reasons or candidate.reasons[-1].rule:
             return candidate
-        reasons = tuple(reason if reason.rule else replace(reason, rule=self.name) for reason in candidate.reasons)
+        reasons = tuple(
+            reason if reason.rule else Reason(self.name, reason.text, reason.params) for reason in candidate.reasons
+        )
         return Candidate(candidate.id, candidate.score, candidate.facts, reasons, candidate.lift)
 
     def left_out(self, candidate: Candidate) -> Candidate:
