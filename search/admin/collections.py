@@ -20,10 +20,21 @@ from catalog.admin.collections import CollectionAdmin, count_of
 from catalog.admin.images import ImageAdmin
 from catalog.jobs import UNFINISHED
 from catalog.models import Collection, Image, ImageRole
+from search.admin.duplicates import groups_link, start_scan
 from search.admin.indexes import remove_builds
 from search.admin.starting import start_build, start_embedding
 from search.builds import index_for
-from search.models import Embedding, EvaluationRun, FeatureModel, IndexBuild, SearchIndex, SearchLog, UploadedQuery
+from search.models import (
+    DuplicateGroup,
+    DuplicateScan,
+    Embedding,
+    EvaluationRun,
+    FeatureModel,
+    IndexBuild,
+    SearchIndex,
+    SearchLog,
+    UploadedQuery,
+)
 from search.uploads import drop_unused
 
 EMBEDDED = Embedding.objects.filter(
@@ -52,9 +63,9 @@ class SearchCollectionAdmin(CollectionAdmin):
         "is_public",
         "page_link",
     )
-    actions = ("build", "embed_missing", "embed_again", "make_benchmark")
-    object_actions = ("build", "embed_missing", "embed_again", "make_benchmark")
-    readonly_fields = ("embedded_share", "index_state")
+    actions = ("build", "embed_missing", "embed_again", "find_duplicates", "make_benchmark")
+    object_actions = ("build", "embed_missing", "embed_again", "find_duplicates", "make_benchmark")
+    readonly_fields = ("embedded_share", "index_state", "duplicates_shown")
     cascade = (
         *CollectionAdmin.cascade,
         (Embedding, "image__collection"),
@@ -63,10 +74,12 @@ class SearchCollectionAdmin(CollectionAdmin):
         (EvaluationRun, "index__collection"),
         (SearchLog, "index__collection"),
         (UploadedQuery, "collection"),
+        (DuplicateScan, "collection"),
+        (DuplicateGroup, "collection"),
     )
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        state = ((_("Search"), {"fields": ("embedded_share", "index_state")}),)
+        state = ((_("Search"), {"fields": ("embedded_share", "index_state", "duplicates_shown")}),)
         return (*(state if obj else ()), *super().get_fieldsets(request, obj))
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -87,6 +100,9 @@ class SearchCollectionAdmin(CollectionAdmin):
 
     def has_build_permission(self, request: HttpRequest) -> bool:
         return may(request, "add", IndexBuild)
+
+    def has_duplicates_permission(self, request: HttpRequest) -> bool:
+        return may(request, "add", DuplicateScan)
 
     def has_embed_permission(self, request: HttpRequest) -> bool:
         return may(request, "add", Embedding)
@@ -120,6 +136,10 @@ class SearchCollectionAdmin(CollectionAdmin):
         shown = '{} <span class="lk-state lk-state-{}">{}</span> {}'
         return format_html(shown, object_link(index, index.name), css, text, count)
 
+    @admin.display(description=_("duplicates"))
+    def duplicates_shown(self, row: Any) -> SafeString | str:
+        return groups_link(row.pk) or NOTHING
+
     @admin.display(description=_("page"))
     def page_link(self, row: Collection) -> SafeString:
         return format_html('<a href="{}">{}</a>', reverse("web:collection", args=[row.slug]), gettext("search it"))
@@ -140,6 +160,11 @@ class SearchCollectionAdmin(CollectionAdmin):
             return page
         start_embedding(self, request, self._pairs(queryset), again=True)
         return None
+
+    @admin.action(description=_("Find duplicates"), permissions=["duplicates"])
+    def find_duplicates(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        for collection in queryset:
+            start_scan(self, request, collection)
 
     def delete_model(self, request: HttpRequest, obj: Collection) -> None:
         self._delete([obj.pk], lambda: super(SearchCollectionAdmin, self).delete_model(request, obj))

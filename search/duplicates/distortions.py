@@ -18,7 +18,7 @@ def _saved(pixels: Image.Image, format: str = "JPEG", quality: int = 85) -> byte
 
 
 def recompressed(quality: int) -> Distortion:
-    return lambda pixels, rng: _saved(pixels, quality=quality)
+    return lambda pixels, _rng: _saved(pixels, quality=quality)
 
 
 def resized(factor: float) -> Distortion:

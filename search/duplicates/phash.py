@@ -52,8 +52,14 @@ def content_box(grey: Image.Image) -> tuple[int, int, int, int]:
     small = grey.copy()
     small.thumbnail((_WORK, _WORK), Image.Resampling.BOX)
     x = np.asarray(small, np.float32)
-    top, bottom = _inner(x)
-    left, right = _inner(x.T)
+    top, left, bottom, right = 0, 0, *x.shape
+    for edge in (0, 1):  # a frame around a studio's white; what lies on the edge between them is of neither colour
+        inner = x[top + edge : bottom - edge, left + edge : right - edge]
+        if min(inner.shape) < 8 or (edge and inner.shape == (x.shape[0] - 2, x.shape[1] - 2)):
+            break
+        rows, columns = _inner(inner), _inner(inner.T)
+        top, bottom = top + edge + rows[0], top + edge + rows[1]
+        left, right = left + edge + columns[0], left + edge + columns[1]
     across, down = grey.width / small.width, grey.height / small.height
     return round(left * across), round(top * down), round(right * across), round(bottom * down)
 

@@ -11,7 +11,7 @@ MIN_AGREEMENT = 0.7  # of the blocks that both show
 
 @dataclass(frozen=True)
 class Rule:
-    """Hash or descriptor propose, the pixels decide: either threshold is enough to be looked at, none is enough alone."""
+    """Hash or descriptor propose, the pixels decide: either threshold gets a pair looked at, none is enough alone."""
 
     max_hash_distance: int = MAX_HASH_DISTANCE
     min_score: float = MIN_SCORE

@@ -146,7 +146,7 @@ class _Work:
 
 
 def _drop_others(scan: DuplicateScan) -> None:
-    """Open groups that other thresholds or another feature model found: nobody decided on them, this scan looks anew."""
+    """Open groups that other thresholds or another feature model found: nobody decided on them, so look anew."""
     same = Q(
         scan__feature_model=scan.feature_model_id,
         scan__max_hash_distance=scan.max_hash_distance,
