@@ -32,5 +32,7 @@ def error_text(error: LookalikeError) -> str:
     text = SIZED.get(type(error))
     if text is None:
         return error.render(gettext)
-    sizes = {name: size(int(str(error.params[name]))) for name in ("max_bytes", "unpacked") if name in error.params}
-    return " ".join(gettext(part) % {**error.params, **sizes} for part in (text, error.cure) if part)
+    counted = {"max_bytes", "unpacked"} & set(error.params)
+    sizes = {name: size(int(str(error.params[name]))) for name in counted}
+    params: dict[str, object] = {**error.params, **sizes}
+    return " ".join(gettext(part) % params for part in (text, error.cure) if part)

@@ -80,9 +80,9 @@ class SearchIndexForm(ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "preset" in self.fields:
-            self.fields["preset"].widget.outlooks = known_outlooks(self.instance)  # type: ignore[attr-defined]
+            self.fields["preset"].widget.outlooks = known_outlooks(self.instance)
         if "rules" in self.fields:
-            self.fields["rules"].widget.index = self.instance  # type: ignore[attr-defined]
+            self.fields["rules"].widget.index = self.instance
             self.fields["rules"].help_text = rules_help()
         if self.instance.factory:
             self.initial["preset"] = OWN

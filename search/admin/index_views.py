@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
@@ -30,7 +31,7 @@ SAMPLES = 10
 
 class IndexViews(SiteAdmin):
     def get_urls(self) -> list[URLPattern]:
-        pages = {
+        pages: dict[str, tuple[str, Callable[..., HttpResponse]]] = {
             "kinds": ("kinds/", self.kinds_view),
             "samples": ("<int:pk>/samples/", self.samples_view),
             "preview": ("<int:pk>/preview/", require_POST(self.preview_view)),
@@ -77,15 +78,16 @@ class IndexViews(SiteAdmin):
     def use_point_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Posted: ``made``, when the tuning was, and ``point``, the number of one of its points."""
         index = self._index(request, pk)
-        number = _number(request.POST.get("point"))
         try:
-            use_point(index, request.POST.get("made", ""), -1 if number is None else number)
+            use_point(index, request.POST.get("made", ""), _number(request.POST.get("point")))
         except LookalikeError as error:
             self.refuse(request, error)
         else:
             self.log_change(request, index, gettext("Took a point of the tuning: %s.") % index.factory)
-            text = gettext("%s is set. Build the index for this change to take effect.")
-            self.message_user(request, text % index.factory, messages.SUCCESS)
+            built = index.active_build is not None and index.active_build.factory == index.factory
+            rest = gettext("Build the index for this change to take effect.")
+            said = gettext("%s is set.") % index.factory
+            self.message_user(request, said if built else f"{said} {rest}", messages.SUCCESS)
         return redirect(admin_url(index, "change", index.pk))
 
     def _index(self, request: HttpRequest, pk: int) -> SearchIndex:
@@ -124,5 +126,6 @@ def _name(image: Image) -> str:
     return f"{image.product or image} · {image.pk}"
 
 
-def _number(text: object) -> int | None:
-    return int(text) if isinstance(text, str) and text.isdecimal() and len(text) < 19 else None
+def _number(text: object) -> int:
+    """A number from a request; -1, which no row has, for anything else."""
+    return int(text) if isinstance(text, str) and text.isdecimal() and len(text) < 19 else -1

@@ -80,6 +80,7 @@ def tuning_shown(index: SearchIndex, may_use: bool) -> SafeString:
         "made": parse_datetime(str(index.tuning.get("made", ""))),
         "tuning": index.tuning,
         "points": points,
+        "line": _quickest(points),
         "frontier": [point for point in points if point.frontier],
         "others": [point for point in points if not point.frontier],
         "size": (WIDTH, HEIGHT),
@@ -118,6 +119,15 @@ def _axes(tried: Sequence[Mapping[str, Any]]) -> tuple[Axis, Axis]:
     floor = max(0.0, math.floor(20 * lowest - 1e-9) / 20)
     across = Axis(min(ms) / 1.4, max(ms) * 1.4, LEFT, WIDTH - RIGHT, log=True)
     return across, Axis(floor, 1.0 if floor < 1 else 1.05, HEIGHT - BELOW, ABOVE)
+
+
+def _quickest(points: Sequence[Point]) -> list[Point]:
+    """Those that find more than any quicker one: a line that rises. The frontier has thriftier ones beside them."""
+    rising: list[Point] = []
+    for point in sorted(points, key=lambda point: (point.ms, -point.recall)):
+        if not rising or point.recall > rising[-1].recall:
+            rising.append(point)
+    return rising
 
 
 def _recalls(lowest: float) -> list[float]:
