@@ -14,6 +14,7 @@ from search.indexes.milvus_collection import CALL_TIMEOUT_S, MilvusCollection
 from search.indexes.milvus_index import MilvusIndex
 from search.indexes.milvus_kinds import auto_kind, counterpart
 from search.indexes.milvus_server import Server, client, faults, server
+from search.indexes.presets import preset_named
 from search.indexes.saved import POINTER
 from search.models import Engine, IndexBuild, SearchIndex
 
@@ -31,8 +32,6 @@ def factory_of(build: IndexBuild, count: int, dim: int) -> str:
         return build.factory
     milvus = build.engine == Engine.MILVUS
     if preset := build.index.preset:
-        from search.indexes.presets import preset_named
-
         factory = preset_named(preset).factory(count, dim)
         return counterpart(factory, dim) if milvus else factory
     return auto_kind(count) if milvus else auto_factory(count, dim)[0]

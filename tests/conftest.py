@@ -72,6 +72,8 @@ def missing(what: str) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("torch") and not all(importlib.util.find_spec(n) for n in ("torch", "torchvision")):
         missing("torch and torchvision are not installed: pip install -e '.[torch]'")
+    if item.get_closest_marker("milvus") and not all(importlib.util.find_spec(n) for n in ("pymilvus", "milvus_lite")):
+        missing("pymilvus and milvus-lite are not installed: pip install -e '.[dev]'")
     if item.get_closest_marker("browser") and not chromium():
         missing("no Chromium here: apt-get install chromium")
     if item.get_closest_marker("gpu") and not _cuda():
@@ -137,6 +139,18 @@ def browser() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_ARGUMENTS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def milvus_uri() -> Iterator[str]:
+    """A real Milvus server, started once."""
+    from tests.services import servers
+
+    try:
+        with servers.milvus() as uri:
+            yield uri
+    except servers.ServerMissing as reason:
+        missing(str(reason))
 
 
 @pytest.fixture

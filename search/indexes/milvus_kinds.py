@@ -91,10 +91,13 @@ class Kind:
 
     def search_params(self, built: Mapping[str, Value]) -> dict[str, Value]:
         """What it is searched with where nobody says: Milvus's own (nprobe 8, ef = k) find too little."""
+        usual: dict[str, Value] = {"ef": 128} if "ef" in self.type.search else {}
         if "nprobe" in self.type.search:
             nlist = int(built["nlist"])
-            return {"nprobe": min(nlist, max(8, nlist // 32))}
-        return {"ef": 128} if "ef" in self.type.search else {}
+            usual["nprobe"] = min(nlist, max(8, nlist // 32))
+        if "reorder_k" in self.type.search:
+            usual["reorder_k"] = 200
+        return usual
 
     def check(self, params: Mapping[str, Any]) -> None:
         """Raise BadParameter for a search parameter it does not have, or a value that it cannot take."""
@@ -185,7 +188,7 @@ def counterpart(faiss_factory: str, dim: int) -> str:
     cells_of = re.match(r"IVF(\d+)", text)
     nlist = f"nlist={cells_of[1]}" if cells_of else ""
     if text in {"Flat", "SQfp16", "SQ8"}:
-        return "FLAT"
+        return "IVF_SQ8" if text == "SQ8" else "FLAT"
     if found := re.fullmatch(r"HNSW(\d+)(?:,Flat|,SQfp16)?", text):
         return f"HNSW(M={found[1]})"
     if found := re.fullmatch(r"HNSW(\d+),SQ8", text):

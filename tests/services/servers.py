@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 START_TIMEOUT_S = 60
@@ -68,16 +68,16 @@ def redis() -> Iterator[str]:
 
 
 @contextmanager
-def milvus(folder: Path | None = None, port: int | None = None) -> Iterator[str]:
+def milvus() -> Iterator[str]:
     """The MILVUS_URI of a fresh server of the PyPI package ``milvus``. Raises ServerMissing.
 
-    Its programs are unpacked into the data folder, 300 MB; ``folder``: one that is kept, to start again on.
+    Its programs are unpacked into the data folder, 300 MB.
     """
     program = Path(sys.executable).with_name("milvus-server")
     if not program.is_file():
         raise ServerMissing("no Milvus here: pip install milvus (Linux on x86-64)")
-    with _folder(None) if folder is None else nullcontext(folder) as data:
-        port = port or free_port()
+    with _folder(None) as data:
+        port = free_port()
         log = (data / "log").open("wb")
         options = ["--data", str(data / "milvus"), "--proxy-port", str(port)]
         options += [f"--{part}-port={free_port()}" for part in MILVUS_PARTS]
