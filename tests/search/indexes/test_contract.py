@@ -146,6 +146,34 @@ def test_excluded_ids_are_not_found_and_the_others_fill_up(index: Index, ids: Id
     assert set(both[0]) == {ids[3], -1}
 
 
+def test_a_prepared_selection_finds_what_its_ids_find(index: Index, ids: Ids) -> None:
+    unknown = np.array([-1, 10**12, ids[0]], np.int64)
+    for count in (0, 1, 30, 2500):
+        some = np.concatenate([np.random.default_rng(count).choice(ids, count), unknown[: min(count, 3)]])
+        chosen = index.prepare(some)
+        np.testing.assert_array_equal(chosen.ids, np.unique(some))
+        foreign = ExactIndex(DIM).prepare(some)
+        for excluded in (None, ids[:5], ids[:200]):
+            plain = index.search(QUERIES, K, some, excluded=excluded)
+            for allowed in (chosen, foreign):
+                for mine, theirs in zip(plain, index.search(QUERIES, K, allowed, excluded=excluded), strict=True):
+                    np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("count", [1, 64, 65, 1000, COUNT - 3, COUNT])
+def test_however_many_are_excluded_the_others_fill_up(index: Index, oracle: ExactIndex, ids: Ids, count: int) -> None:
+    best_first = oracle.search(QUERIES[:1], COUNT)[1][0]
+    scores, found = index.search(QUERIES[:1], K, excluded=best_first[:count])
+    left = min(K, COUNT - count)
+    assert not np.isin(found, best_first[:count]).any()
+    assert (found[0] >= 0).sum() == left
+    assert np.isneginf(scores[0, left:]).all()
+
+
+def test_it_has_a_weight(index: Index) -> None:
+    assert COUNT * (DIM // 8 + 8) <= index.code_bytes() <= COUNT * (4 * DIM + 400) + 100_000
+
+
 def test_saved_and_loaded_it_answers_the_same(index: Index, kind: Kind, tmp_path: Path, ids: Ids) -> None:
     path = tmp_path / "index"
     index.save(path)
@@ -206,6 +234,40 @@ def test_an_empty_index_finds_nothing() -> None:
         scores, found = build_index(factory, 8).search(np.eye(8, dtype=np.float32)[:2], 3)
         assert (found == -1).all()
         assert np.isneginf(scores).all()
+
+
+@pytest.mark.parametrize("factory", ["exact", "Flat", "HNSW16", "SQ8"])
+def test_a_selection_of_before_takes_in_what_was_added_since(factory: str) -> None:
+    x = clustered(20, 16)
+    index = build_index(factory, 16)
+    index.train(x)
+    index.add(np.arange(10), x[:10])
+    chosen = index.prepare(np.array([3, 15]))
+    index.add(np.arange(10, 20), x[10:])
+    assert set(index.search(x[:1], 3, chosen)[1][0].tolist()) == {3, 15, -1}
+
+
+@pytest.mark.parametrize("factory", ["IVF16_HNSW8,SQ8", "PCA8,IVF16,SQ8"])
+def test_cells_are_learned_through_a_graph_where_they_are_many(factory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.indexes.parts.GRAPH_FROM", 16)
+    x = clustered(2000, 32)
+    index = build_index(factory, 32, nprobe=8)
+    index.train(x)
+    index.add(np.arange(2000), x)
+    own = index.search(x[:200], 10)[1]
+    assert np.mean([row in found for row, found in enumerate(own)]) > 0.9
+
+
+def test_pca_leaves_the_mean_where_it_is() -> None:
+    """Descriptors far from 0, as those of a ReLU network are: all axes kept, inner products stay the same."""
+    x = np.abs(clustered(500, 32)) + np.float32(0.2)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    index = build_index("PCA32,Flat", 32)
+    index.train(x)
+    index.add(np.arange(500), x)
+    scores, found = index.search(x[:20], 10)
+    np.testing.assert_allclose(scores, -np.sort(-(x[:20] @ x.T), axis=1)[:, :10], atol=1e-5)
+    assert found[:, 0].tolist() == list(range(20))
 
 
 @pytest.mark.parametrize("factory", ["exact", "Flat", "IVF1,Flat", "SQ8"])
