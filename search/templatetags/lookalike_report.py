@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django import template
 
-from catalog.admin.base import NOTHING
-from catalog.models import Image
+from catalog.admin.base import NOTHING, thumbnail_url
+from catalog.models import Grade, Image
 from search.run_reports import data_uri
 
 register = template.Library()
@@ -46,3 +46,14 @@ def in_a_list(value: str) -> list[str]:
 def unlocalized(value: int) -> str:
     """A number for an address, without a language's separators."""
     return str(value)
+
+
+@register.simple_tag
+def thumbnail_address(image: Image) -> str:
+    return thumbnail_url(image)
+
+
+@register.filter
+def grade_word(value: str) -> str:
+    """The grade's name without the explanation behind it."""
+    return str(Grade(value).label).partition(":")[0].partition("：")[0]

@@ -73,3 +73,37 @@ class QueryResultSerializer(serializers.ModelSerializer[QueryResult]):
     @extend_schema_field(RankedSerializer(many=True))
     def get_ranking(self, result: QueryResult) -> list[dict[str, Any]]:
         return [dict(zip(("image", "score", "grade"), row, strict=True)) for row in result.ranking]
+
+
+class CompareQuerySerializer(serializers.Serializer[Any]):
+    a = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
+    b = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
+    metric = serializers.CharField(default="", max_length=40)
+
+
+class QueryDifferenceSerializer(serializers.Serializer[Any]):
+    query = serializers.CharField()
+    difference = serializers.FloatField()
+
+
+class ComparisonSerializer(serializers.Serializer[Any]):
+    """Means and differences are null where no query was scored by both."""
+
+    a = serializers.IntegerField()
+    b = serializers.IntegerField()
+    benchmark = serializers.CharField()
+    metric = serializers.CharField()
+    queries = serializers.IntegerField(help_text="Scored by both.")
+    mean_a = serializers.FloatField(allow_null=True)
+    mean_b = serializers.FloatField(allow_null=True)
+    difference = serializers.FloatField(allow_null=True, help_text="b less a.")
+    interval = serializers.ListField(
+        child=serializers.FloatField(), allow_null=True, help_text="95 % percentile bootstrap of the mean difference."
+    )
+    p_value = serializers.FloatField(allow_null=True, help_text="Paired randomisation test, two-sided.")
+    resamples = serializers.IntegerField()
+    better = serializers.IntegerField(help_text="Queries that score higher in b.")
+    worse = serializers.IntegerField()
+    same = serializers.IntegerField()
+    pins = serializers.DictField(help_text="What differs between the runs: name to the values of a and b.")
+    differences = QueryDifferenceSerializer(many=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import Count, QuerySet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.pagination import BasePagination
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
@@ -20,6 +22,8 @@ from search.api.permissions import acting_user
 from search.api.schema import JSON, NO_COLLECTION, endpoint
 from search.api.serializers.evaluations import (
     BenchmarkSerializer,
+    CompareQuerySerializer,
+    ComparisonSerializer,
     EvaluationSerializer,
     EvaluationStartSerializer,
     QueryResultSerializer,
@@ -27,11 +31,30 @@ from search.api.serializers.evaluations import (
 from search.api.views.base import CollectionView, enqueue, job_cancel
 from search.api.views.search import index_get
 from search.builds import index_for
+from search.comparisons import OtherLabels, compare_runs
 from search.evaluations import evaluation_create
 from search.models import EvaluationRun, QueryResult, Scope
 from search.tasks import evaluation_run
 
 NO_JOB = JobMissing(id=31)
+COMPARISON = {
+    "a": 31,
+    "b": 32,
+    "benchmark": "angles",
+    "metric": "mAP",
+    "queries": 58,
+    "mean_a": 0.71,
+    "mean_b": 0.74,
+    "difference": 0.03,
+    "interval": [0.011, 0.05],
+    "p_value": 0.0021,
+    "resamples": 10000,
+    "better": 31,
+    "worse": 9,
+    "same": 18,
+    "pins": {"factory": ["IVF512,Flat", "HNSW32,SQ8"]},
+    "differences": [{"query": "LAMP-12/front", "difference": 0.25}],
+}
 
 
 class BenchmarksView(CollectionView):
@@ -117,6 +140,28 @@ class EvaluationDetailView(EvaluationView):
     )
     def get(self, request: Request, slug: str, pk: int) -> Response:
         return Response(self.get_serializer(self.run(pk)).data)
+
+
+class EvaluationCompareView(EvaluationView):
+    serializer_class = ComparisonSerializer
+
+    @endpoint(
+        "evaluations_compare",
+        "Compare two evaluation runs of one benchmark",
+        tag="evaluations",
+        description="b less a, by query: mean difference, 95 % bootstrap interval and paired randomisation test.",
+        parameters=[
+            OpenApiParameter("a", OpenApiTypes.INT, required=True, description="Number of a run."),
+            OpenApiParameter("b", OpenApiTypes.INT, required=True, description="Number of the other run."),
+            OpenApiParameter("metric", OpenApiTypes.STR, description="Default: mAP, else the first both measured."),
+        ],
+        answers={200: (ComparisonSerializer, COMPARISON)},
+        errors=[NO_COLLECTION, NO_JOB, OtherLabels(a=31, b=32, first=3, second=4)],
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        asked = self.checked(CompareQuerySerializer, request.query_params)
+        found = compare_runs(self.run(asked["a"]), self.run(asked["b"]), asked["metric"])
+        return Response(found.to_dict())
 
 
 class EvaluationCancelView(EvaluationView):

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from catalog.models import Benchmark, Collection, Image, Relevance
+from search.builds import index_for
+from search.evaluations import evaluation_create, evaluation_run
 from tests.factories import BenchmarkFactory, QueryFactory
 from tests.search.api.conftest import Api, error_of
 
@@ -69,3 +71,24 @@ def test_cancel(admin: Api, benchmark_row: Benchmark) -> None:
     pk = admin.post(RUNS, {"benchmark": "by category"}).json()["id"]
     assert admin.post(f"{RUNS}{pk}/cancel/").json()["state"] == "cancelled"
     assert error_of(admin.post(f"{RUNS}{pk}/cancel/"))["code"] == "job_finished"
+
+
+def test_compare_two_runs(admin: Api, anonymous: Api, benchmark_row: Benchmark) -> None:
+    index = index_for(benchmark_row.collection)
+    runs = [evaluation_run(evaluation_create(benchmark_row, index, metrics=["mAP", "recall@3"]).pk) for _ in range(2)]
+    waiting = evaluation_create(benchmark_row, index)
+    first = f"{RUNS}compare/?a={runs[0].pk}"
+    answer = anonymous.get(f"{first}&b={runs[1].pk}&metric=recall@3")
+    assert answer.status_code == 200, answer.content
+    found = answer.json()
+    assert (found["metric"], found["queries"], found["difference"], found["p_value"]) == ("recall@3", 6, 0.0, 1.0)
+    assert found["interval"] == [0.0, 0.0]
+    assert len(found["differences"]) == 6
+    for query, status, code in (
+        ("&b=999", 404, "job_not_found"),
+        ("", 400, "invalid"),
+        (f"&b={runs[1].pk}&metric=recall@9", 400, "no_such_score"),
+        (f"&b={waiting.pk}", 409, "not_comparable"),
+    ):
+        refused = anonymous.get(first + query)
+        assert (refused.status_code, error_of(refused)["code"]) == (status, code)
