@@ -33,6 +33,7 @@ _collection = [
     path("builds/<int:pk>/cancel/", builds.BuildCancelView.as_view(), name="build-cancel"),
     path("benchmarks/", evaluations.BenchmarksView.as_view(), name="benchmarks"),
     path("evaluations/", evaluations.EvaluationsView.as_view(), name="evaluations"),
+    path("evaluations/compare/", evaluations.EvaluationCompareView.as_view(), name="evaluations-compare"),
     path("evaluations/<int:pk>/", evaluations.EvaluationDetailView.as_view(), name="evaluation"),
     path("evaluations/<int:pk>/cancel/", evaluations.EvaluationCancelView.as_view(), name="evaluation-cancel"),
     path("evaluations/<int:pk>/queries/", evaluations.EvaluationQueriesView.as_view(), name="evaluation-queries"),
