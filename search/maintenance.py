@@ -17,7 +17,7 @@ from django.utils import timezone
 from catalog.jobs import UNFINISHED, Job, JobState
 from catalog.locks import try_lock
 from catalog.models import Collection, ImportJob
-from search.builds import BuildAlreadyRunning, build_create, index_for
+from search.builds import BuildAlreadyRunning, build_create, collections_sweep, index_for
 from search.consistency import consistency_of, pending_images, unfit_ids
 from search.models import DuplicateScan, Embedding, EvaluationRun, IndexBuild, SearchIndex
 from search.side import embeddings_of
@@ -155,6 +155,7 @@ def repair_all() -> Work:
     for index in SearchIndex.objects.select_related("feature_model", "active_build", "collection"):
         work.builds += repair(index)
     sweep_folders()
+    collections_sweep()
     work.embeddings = _embeddable(lambda index: pending_images(index).exists())
     return work
 
