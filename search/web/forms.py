@@ -60,7 +60,7 @@ class QueryForm(forms.Form):
         if len(sent) > MOST_PICTURES:
             raise TooManyPictures(most=MOST_PICTURES)
         if sent:
-            return [(one.name if len(sent) > 1 else "", partial(_read, one)) for one in sent]
+            return [((one.name or "") if len(sent) > 1 else "", partial(_read, one)) for one in sent]
         self.is_valid()
         if url := self.cleaned_data.get("url"):
             return [("", partial(_fetch, url))]

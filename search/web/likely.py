@@ -24,23 +24,26 @@ class Choice:
 
 @dataclass(frozen=True)
 class Cut:
-    """``likely`` are shown, ``less`` are folded away; both in their order."""
+    """``shown`` and ``folded`` hits, both in their order."""
 
-    likely: list[Hit]
-    less: list[Hit]
+    shown: list[Hit]
+    folded: list[Hit]
     choices: list[Choice]  # none where scores are not calibrated
-    opened: bool  # nothing else on this page: it was turned to for these
+    unlikely: bool = False  # none is likely, and the closest are shown all the same
 
 
 def cut(asked: Asked, results: Results | None) -> Cut:
+    """Divide a page of hits. One without a likely hit is shown as it is, unless the reader asked for likely ones."""
     if results is None:
-        return Cut([], [], choices(asked.min_p, None) if asked.min_p is not None else [], opened=False)
+        return Cut([], [], choices(asked.min_p, None) if asked.min_p is not None else [])
     calibrated = any(hit.probability is not None for hit in results.hits)
     least = results.cut_off if asked.min_p is None else asked.min_p
+    offered = choices(asked.min_p, results.cut_off) if calibrated or asked.min_p is not None else []
     likely = [hit for hit in results.hits if stays(hit, least or 0.0)]
     less = [hit for hit in results.hits if not stays(hit, least or 0.0)]
-    offered = choices(asked.min_p, results.cut_off) if calibrated or asked.min_p is not None else []
-    return Cut(likely, less, offered, opened=not likely and asked.page > 1)
+    if less and not likely and (asked.min_p is None or asked.page > 1):
+        return Cut(less, [], offered, unlikely=True)
+    return Cut(likely, less, offered)
 
 
 def stays(hit: Hit, least: float) -> bool:

@@ -69,7 +69,6 @@ def test_hits_below_the_address_are_folded(client: Client, here: str, calibrated
     assert folded(page).startswith("12 less likely hits: show")
     assert len(page.titles()) == 24  # they are there, folded, also without a script
     assert radios(page) == {"": False, "0.5": True, "0.8": False}
-    assert not [1 for found, _ in page.all("details", class_="less") if "open" in found]
 
 
 def test_the_index_has_its_own_cut_off_and_the_address_the_last_word(
@@ -87,18 +86,31 @@ def test_the_index_has_its_own_cut_off_and_the_address_the_last_word(
     assert radios(everything)["0"]
 
 
-def test_a_page_of_nothing_but_unlikely_hits_is_open(client: Client, here: str, calibrated: SearchIndex) -> None:
-    page = Page(client.get(f"{here}&min_p=0.99&page=2"))
-    assert [1 for found, _ in page.all("details", class_="less") if "open" in found]
-    first = client.get(f"{here}&min_p=1")
+def test_a_page_of_nothing_but_unlikely_hits_shows_them(client: Client, here: str, calibrated: SearchIndex) -> None:
+    second = client.get(f"{here}&min_p=0.99&page=2")
+    assert "None of these is likely" in second.content.decode()
+    assert Page(second).titles()
+    assert not folded(Page(second))
+    first = client.get(f"{here}&min_p=1")  # asked for
     assert "None of the hits is as likely as that" in first.content.decode()
-    assert not [1 for found, _ in Page(first).all("details", class_="less") if "open" in found]
+    assert folded(Page(first)).startswith("24 less likely hits: show")
 
 
 def test_a_filter_keeps_the_choice(client: Client, here: str, calibrated: SearchIndex) -> None:
     page = Page(client.get(f"{here}&min_p=0.5&category=mugs"))
     assert page.link(class_="chip") == f"{here}&min_p=0.5"
     assert radios(page)["0.5"]
+
+
+def test_where_nothing_is_likely_the_closest_are_shown_all_the_same(
+    client: Client, here: str, calibrated: SearchIndex
+) -> None:
+    calibrated.cut_off = 1.0
+    calibrated.save()
+    answer = client.get(here)
+    assert "These are the closest" in answer.content.decode()
+    assert len(Page(answer).titles()) == 24
+    assert not folded(Page(answer))
 
 
 @pytest.fixture
