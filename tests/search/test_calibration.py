@@ -127,14 +127,14 @@ def two_groups(seed: int, share: float) -> tuple[np.ndarray, np.ndarray]:
     return np.tanh(z), related.astype(float)
 
 
-@pytest.mark.parametrize("share", [0.003, 0.02, 0.04])
+@pytest.mark.parametrize("share", [0.003, 0.01, 0.02])
 def test_statistics_alone_find_the_related_pairs_of_two_groups(share: float) -> None:
     calibration = fit_statistics(two_groups(0, share)[0])
     at, truth = two_groups(1, share)
     top = np.argsort(-at)[:4000]  # what hits are
     found = np.array([calibration.probability(score) for score in at[top]])
     assert calibration.kind == "statistics"
-    assert expected_calibration_error(found, truth[top]) < 0.08
+    assert expected_calibration_error(found, truth[top]) < 0.1
     assert calibration.probability(np.tanh(0.5)) < 0.2
     assert calibration.probability(np.tanh(1.2)) > 0.9
 

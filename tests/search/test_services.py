@@ -26,12 +26,16 @@ from search.embedding import embed_pending
 from search.filters import Filters
 from search.models import SearchIndex, SearchLog, UploadedQuery
 from search.services import (
+    BadExamples,
     BadPage,
+    Example,
+    Expansion,
     NotEmbeddedYet,
     NothingToSearch,
     collections_for,
     queries_purge,
     query_upload,
+    search_by_examples,
     search_by_image,
     search_by_picture,
     search_by_query,
@@ -296,6 +300,68 @@ def test_a_picture_without_embedding_is_described_on_the_spot(shop: Collection) 
     results = search_by_image(shop, Image.objects.get(pk=new.pk), k=3)
     assert len(results.hits) == 3
     assert np.isfinite([hit.score for hit in results.hits]).all()
+
+
+def test_several_pictures_find_what_is_like_all_of_them(shop: Collection, picture: Callable[..., bytes]) -> None:
+    images = list(shop.images.order_by("id"))
+    query = query_upload(shop, picture(3))
+    results = search_by_examples(
+        shop, [Example(image=images[0]), Example(query=query), Example(data=picture(9), weight=2)], k=11
+    )
+    assert {hit.image for hit in results.hits[:2]} == {images[2], images[8]}
+    assert images[0] not in [hit.image for hit in results.hits]
+    assert (results.descriptors, results.cut_off) == (3, None)
+    x = np.stack([hit.score for hit in results.hits])
+    assert (np.diff(x) <= 0).all()
+
+
+def test_a_negative_pushes_itself_and_its_like_down(shop: Collection) -> None:
+    images = list(shop.images.order_by("id"))
+
+    def scores(*examples: Example) -> dict[int, float]:
+        hits = search_by_examples(shop, examples, k=12, exclude_examples=False).hits
+        return {hit.image.pk: hit.score for hit in hits}
+
+    plain = scores(Example(image=images[0]))
+    by_weight = [scores(Example(image=images[0]), Example(image=images[1], weight=-w))[images[1].pk] for w in (0.5, 1)]
+    assert plain[images[1].pk] > by_weight[0] > by_weight[1]
+    best = max(scores(Example(image=images[0]), Example(image=images[1], weight=-1)).items(), key=lambda pair: pair[1])
+    assert best[0] == images[0].pk  # what is liked stays the best
+
+
+def test_feedback_reads_all_its_descriptors_in_one_query(shop: Collection) -> None:
+    images = list(shop.images.order_by("id"))
+    search_by_examples(shop, [Example(image=image) for image in images[:2]])
+    with CaptureQueriesContext(connection) as queries:
+        search_by_examples(
+            shop, [Example(image=image, weight=w) for image, w in zip(images[:6], [1, -1] * 3, strict=True)]
+        )
+    asked = [query["sql"] for query in queries if "search_embedding" in query["sql"] and '"vector"' in query["sql"]]
+    assert len(asked) == 1
+
+
+def test_examples_that_cannot_be_are_refused(shop: Collection) -> None:
+    with pytest.raises(BadExamples, match="weight above zero"):
+        search_by_examples(shop, [Example(image=shop.images.first(), weight=-1)])
+
+
+def test_the_indexs_expansion_is_used_unless_the_search_says_otherwise(
+    shop: Collection, picture: Callable[..., bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    plain = search_by_picture(shop, picture(5))
+    SearchIndex.objects.update(expansion={"method": "average", "k": 3})
+    serving.forget()
+    expanded = search_by_picture(shop, picture(5))
+    assert expanded.timings_ms["expansion"] > 0
+    assert [hit.score for hit in expanded.hits] != [hit.score for hit in plain.hits]
+    again = search_by_examples(shop, [Example(data=picture(5))], expansion=Expansion.none())
+    assert [hit.score for hit in again.hits] == pytest.approx([hit.score for hit in plain.hits])
+    SearchIndex.objects.update(expansion={"method": "nonsense"})
+    serving.forget()
+    assert [hit.score for hit in search_by_picture(shop, picture(5)).hits] == pytest.approx(
+        [hit.score for hit in plain.hits]
+    )
+    assert "is left out: method of the query expansion" in caplog.text
 
 
 def test_media_stay_in_their_folder(shop: Collection, tmp_path: Path) -> None:
