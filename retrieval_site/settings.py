@@ -214,6 +214,10 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "StateEnum": "catalog.jobs.JobState",
+        "DuplicateStateEnum": "search.models.duplicates.DuplicateState",
+    },
 }
 
 # --- Security ---------------------------------------------------------------------------------------

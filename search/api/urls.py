@@ -7,7 +7,7 @@ from typing import Any
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from search.api.views import builds, collections, evaluations, images, imports, indexes, products
+from search.api.views import builds, collections, duplicates, evaluations, images, imports, indexes, products
 from search.api.views.base import Unknown
 from search.api.views.health import HealthView
 from search.api.views.search import SearchView
@@ -31,6 +31,13 @@ _collection = [
     path("builds/<int:pk>/", builds.BuildDetailView.as_view(), name="build"),
     path("builds/<int:pk>/activate/", builds.BuildActivateView.as_view(), name="build-activate"),
     path("builds/<int:pk>/cancel/", builds.BuildCancelView.as_view(), name="build-cancel"),
+    path("duplicates/", duplicates.DuplicatesView.as_view(), name="duplicates"),
+    path("duplicates/scan/", duplicates.DuplicateScansView.as_view(), name="duplicate-scans"),
+    path("duplicates/scan/<int:pk>/", duplicates.DuplicateScanDetailView.as_view(), name="duplicate-scan"),
+    path(
+        "duplicates/scan/<int:pk>/cancel/", duplicates.DuplicateScanCancelView.as_view(), name="duplicate-cancel"
+    ),
+    path("duplicates/<int:pk>/", duplicates.DuplicateDetailView.as_view(), name="duplicate"),
     path("benchmarks/", evaluations.BenchmarksView.as_view(), name="benchmarks"),
     path("evaluations/", evaluations.EvaluationsView.as_view(), name="evaluations"),
     path("evaluations/compare/", evaluations.EvaluationCompareView.as_view(), name="evaluations-compare"),

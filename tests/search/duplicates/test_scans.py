@@ -65,8 +65,10 @@ def test_the_same_picture_saved_otherwise_is_near(collection: Collection, others
     group = only(collection)
     measured = group.members.get(image=second)
     assert group.kind == KIND.NEAR
-    assert measured.score is not None and group.score == pytest.approx(measured.score)
-    assert measured.hash_distance is not None and measured.hash_distance <= 40
+    assert measured.score is not None
+    assert group.score == pytest.approx(measured.score)
+    assert measured.hash_distance is not None
+    assert measured.hash_distance <= 40
 
 
 def test_different_pictures_are_no_duplicates(collection: Collection, others: list[Image]) -> None:
@@ -168,7 +170,7 @@ def test_groups_of_deleted_pictures_vanish(collection: Collection, others: list[
 def test_hashes_are_computed_once(collection: Collection, others: list[Image], monkeypatch: pytest.MonkeyPatch) -> None:
     scan(collection)
     assert PerceptualHash.objects.count() == len(others)
-    monkeypatch.setattr("search.duplicates.hashing.perceptual_hash", lambda pixels: 1 / 0)
+    monkeypatch.setattr("search.duplicates.hashing.perceptual_hash", lambda _pixels: 1 / 0)
     scan(collection)
 
 
