@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from search.indexes.base import Index, Selection
 from search.indexes.exact import ExactIndex
-from search.ranking.selectivity import exact_up_to
+from search.ranking.selectivity import MOST, exact_up_to
 from search.ranking.tiers import Tier, Timer
 from search.types import Descriptors, Ids, Scores
 
+FILTERED_DEEPER = 4
 NONE: Ids = np.empty(0, np.int64)
 
 
@@ -131,13 +132,36 @@ class Retrieval:
         banned = np.concatenate([excluded, self.superseded]) if len(self.superseded) else excluded
         if allowed is not None and len(allowed) <= self.exact_limit():
             return self._held(allowed.ids, banned), 0, True
-        found = self.index.search(query[None], depth, allowed, excluded=banned, **self.search_params)[1][0]
-        ids = found[found >= 0]
-        # Under a filter the list must be full: if it is not, what passes lies elsewhere than where the index looked.
-        if len(ids) >= (enough if allowed is None else depth):
-            return ids, len(ids), False
-        # An index that probes some cells only may come home with too few; then all are scored.
-        return self._held(self.originals.ids if allowed is None else allowed.ids, banned), 0, True
+        fetch = depth if allowed is None else self._filtered_fetch(depth, len(allowed))
+        ids = self._listed(query, fetch, allowed, banned)
+        if len(ids) >= (enough if allowed is None else fetch):
+            return ids[:depth], min(depth, len(ids)), False
+        # An index that looks in some cells only may come home with too few.
+        held = self.originals.ids if allowed is None else allowed.ids
+        cells = self._cells()
+        if len(held) <= MOST or not cells:
+            return self._held(held, banned), 0, True
+        # More of them are scored than usual: codes tell little among what is far from the query.
+        fetch = FILTERED_DEEPER * depth
+        ids = self._listed(query, fetch, allowed, banned, nprobe=cells)
+        return ids, len(ids), len(ids) < fetch
+
+    def _listed(self, query: Descriptors, fetch: int, allowed: Selection | None, banned: Ids, **wider: int) -> Ids:
+        """What the index has, best first."""
+        assert self.index is not None
+        params = {**self.search_params, **wider}
+        found = self.index.search(query[None], fetch, allowed, excluded=banned, **params)[1][0]
+        return found[found >= 0]
+
+    def _cells(self) -> int:
+        """How many there are, of an index that looks in some of its cells; else 0."""
+        knob = getattr(self.index, "knobs", {}).get("nprobe")
+        return int(knob.most) if knob else 0
+
+    def _filtered_fetch(self, depth: int, allowed: int) -> int:
+        """How many to ask for under a filter. A list that is not full tells that what passes lies elsewhere than
+        where the index looked; of one that looks in some cells, a longer list tells it more surely."""
+        return min(allowed, depth * (FILTERED_DEEPER if self._cells() else 1))
 
     def _held(self, ids: Ids, excluded: Ids) -> Ids:
         """``ids``, rising, as far as the build holds them."""
