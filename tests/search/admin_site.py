@@ -5,12 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from catalog.jobs import JobState
 from catalog.models import Benchmark, Collection, Grade, ImportJob, Relevance
 from catalog.services import benchmark_from_classes
 from search.builds import build_create, build_run
 from search.embedding import embed_pending
 from search.evaluations import evaluation_create, evaluation_run
-from search.models import EvaluationRun, FeatureModel, IndexBuild, SearchIndex, SearchLog
+from search.models import (
+    DuplicateGroup,
+    DuplicateMember,
+    DuplicateScan,
+    EvaluationRun,
+    FeatureModel,
+    IndexBuild,
+    SearchIndex,
+    SearchLog,
+)
 from tests import factories
 
 
@@ -55,4 +65,15 @@ def make_site(products: int = 4, pictures: int = 2) -> Site:
     SearchLog.objects.create(
         index=index, source="web", hits=3, best_score=0.9, timings_ms={"total": 12.4, "coarse": 1.0}
     )
+    make_duplicates(collection, feature_model, [row.images.first() for row in rows[:2]])
     return Site(collection, rows, feature_model, index, build, benchmark, labels, run, job)
+
+
+def make_duplicates(collection: Collection, feature_model: FeatureModel, images: list[Any]) -> DuplicateGroup:
+    """A finished scan and the one group it found."""
+    settings = {"feature_model": feature_model, "max_hash_distance": 8, "min_score": 0.95}
+    scan = DuplicateScan.objects.create(collection=collection, state=JobState.DONE, found=1, **settings)
+    group = DuplicateGroup.objects.create(collection=collection, scan=scan, kind=DuplicateGroup.Kind.NEAR, score=0.97)
+    for image in images:
+        DuplicateMember.objects.create(group=group, image=image, score=0.97, hash_distance=3)
+    return group
