@@ -46,6 +46,7 @@ class TruthReport:
 
     format: str
     benchmark: str
+    name: str
     version: int = 0
     queries: int = 0
     queries_added: int = 0
@@ -59,6 +60,12 @@ class TruthReport:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def some(names: list[str], shown: int = 10) -> str:
+    """The first of them, and how many more."""
+    rest = len(names) - shown
+    return ", ".join(names[:shown]) + (f" … (+{rest})" if rest > 0 else "")
 
 
 def truth_import(collection: Collection, name: str, truth: TruthList) -> TruthReport:
@@ -78,7 +85,7 @@ def truth_import(collection: Collection, name: str, truth: TruthList) -> TruthRe
         benchmark, created = Benchmark.objects.get_or_create(collection=collection, name=name[:100])
         if benchmark.relevance != Relevance.LABELS:
             raise OtherRelevance(name=benchmark.name, relevance=benchmark.relevance)
-        report = TruthReport(truth.format, str(benchmark))
+        report = TruthReport(truth.format, str(benchmark), benchmark.name)
         changed = _queries_set(benchmark, truth.queries, pictures, report)
         missing: Counter[str] = Counter()
         done = labels_import(benchmark, _rows(truth, benchmark, pictures, missing, report), images=pictures.by_key)

@@ -6,9 +6,10 @@ import base64
 import io
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import PurePosixPath
 from typing import Any
 
 from django.core.files.storage import default_storage
@@ -19,7 +20,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from PIL import Image as PillowImage
 
-from catalog.models import Image, Query
+from catalog.models import Grade, Image, Label, Query
 from search.evaluation.plot import points
 from search.evaluation.report import mean
 from search.judged import LEGEND, Found, images_of, judged
@@ -59,8 +60,23 @@ class RunReport:
     def _rows(self) -> list[tuple[str, dict[str, float | None], list[float]]]:
         """Class, scores and curve of each scored query."""
         rows = self.run.query_results.exclude(scores={}).order_by("query_id")
-        values = rows.values_list("query__image__product__category", "query__name", "scores", "curve")
-        return [(category or class_of(name), scores, curve) for category, name, scores, curve in values]
+        values = rows.values_list("query_id", "query__image__product__category", "query__name", "scores", "curve")
+        found = self._found_categories
+        return [
+            (category or found.get(query_id) or class_of(name), scores, curve)
+            for query_id, category, name, scores, curve in values
+        ]
+
+    @cached_property
+    def _found_categories(self) -> dict[int, str]:
+        """Of queries that are labelled, the category that most of their positives have."""
+        labels = Label.objects.filter(query__benchmark=self.run.benchmark_id, grade__in=(Grade.EASY, Grade.HARD))
+        pairs = labels.exclude(image__product__category="").values_list("query_id", "image__product__category")
+        counts: dict[int, Counter[str]] = defaultdict(Counter)
+        for query_id, category in pairs.order_by().iterator(chunk_size=10_000):
+            if category:
+                counts[query_id][category] += 1
+        return {query_id: min(c, key=lambda name: (-c[name], name)) for query_id, c in counts.items()}
 
     @cached_property
     def curve(self) -> list[float]:
@@ -81,11 +97,11 @@ class RunReport:
 
     @cached_property
     def classes(self) -> list[ClassRow]:
-        """The worst class first; none where all queries are of one class."""
+        """The worst class first; none where all queries are of one class, or each of its own."""
         groups: dict[str, list[dict[str, float | None]]] = defaultdict(list)
         for name, scores, _curve in self._rows:
             groups[name].append(scores)
-        if len(groups) < 2:
+        if not 1 < len(groups) < len(self._rows):
             return []
         rows = [
             ClassRow(name, len(group), [mean(scores.get(column) for scores in group) for column in self.class_columns])
@@ -122,7 +138,7 @@ class RunReport:
             (_("fingerprint"), run.fingerprint),
             (_("depth"), run.depth or _("the whole gallery")),
             (_("business rules"), _("yes") if run.with_rules else _("no")),
-            *((name, _shown(value)) for name, value in parameters.items()),
+            *((name, shown(value)) for name, value in parameters.items()),
             (_("version"), version or "–"),
             (_("measured"), timezone.localtime(run.finished).strftime("%Y-%m-%d %H:%M %Z") if run.finished else "–"),
         ]
@@ -134,8 +150,8 @@ def _worst_first(row: ClassRow) -> tuple[float, str]:
 
 
 def class_of(name: str) -> str:
-    """Of a query whose picture has no category: its name without the number behind it (all_souls_3: all_souls)."""
-    return _NUMBERED.sub("", name) or name
+    """Of a query without any category: its name without the number behind it (all_souls_3: all_souls)."""
+    return _NUMBERED.sub("", PurePosixPath(name).stem) or name
 
 
 def report_html(run: EvaluationRun) -> str:
@@ -162,7 +178,8 @@ def _query_row(result: QueryResult, images: dict[int, Image]) -> QueryRow:
     return QueryRow(result.query, result.relevant, list(result.scores.items()), judged(result, images, HITS))
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A pinned value as people read it."""
     if isinstance(value, dict):
         return ", ".join(f"{name}={one}" for name, one in value.items()) or "–"
     if isinstance(value, list):

@@ -20,7 +20,7 @@ from search.evaluation.comparison import RESAMPLES
 from search.evaluation.plot import points
 from search.judged import LEGEND
 from search.models import EvaluationRun
-from search.run_reports import RunReport
+from search.run_reports import RunReport, shown
 
 if TYPE_CHECKING:
     from search.admin.evaluations import EvaluationRunAdmin
@@ -54,6 +54,8 @@ def _compared(found: RunComparison) -> dict[str, Any]:
     curves = [RunReport(run).curve for run in (found.a, found.b)]
     return {
         "found": found,
+        "metric": found.metric.name,  # a metric is callable, so a template would call it
+        "pins": [(name, shown(first), shown(second)) for name, first, second in found.pins],
         "metrics": common_metrics(found.a, found.b),
         "legend": LEGEND,
         "resamples": RESAMPLES,

@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
+from search.evaluations import evaluation_create, evaluation_run
 from search.models import EvaluationRun, QueryResult
 from search.run_reports import RunReport, class_of, report_html
 from tests import factories
@@ -50,10 +51,24 @@ def test_classes_by_hand_the_worst_first(site: Site) -> None:
 
 @pytest.mark.parametrize(
     ("name", "wanted"),
-    [("all_souls_1", "all_souls"), ("radcliffe_camera_5", "radcliffe_camera"), ("mug", "mug"), ("12", "12")],
+    [
+        ("all_souls_1", "all_souls"),
+        ("radcliffe_camera_5", "radcliffe_camera"),
+        ("mug", "mug"),
+        ("12", "12"),
+        ("a/vase-2.jpg", "vase"),
+    ],
 )
 def test_a_query_without_a_category_is_of_its_name(name: str, wanted: str) -> None:
     assert class_of(name) == wanted
+
+
+def test_a_labelled_query_is_of_the_category_of_its_positives(site: Site) -> None:
+    for product in (*site.products, *site.products[1:]):
+        query = factories.QueryFactory(benchmark=site.labels)
+        factories.LabelFactory(query=query, image=product.images.first())
+    run = evaluation_run(evaluation_create(site.labels, site.index).pk)
+    assert {row.name: row.queries for row in RunReport(run).classes} == {"pots": 4, "mugs": 4}
 
 
 def test_the_file_needs_nothing_else(site: Site) -> None:

@@ -12,9 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from catalog.errors import LookalikeError
 from catalog.importers.truth_lists import AUTO, formats, read_truth
 from catalog.models import Collection
-from catalog.truth_import import TruthReport, truth_import
-
-SHOWN = 10
+from catalog.truth_import import TruthReport, some, truth_import
 
 
 class Command(BaseCommand):
@@ -53,15 +51,10 @@ def _told(report: TruthReport) -> list[str]:
         f"labels     {report.labels}, {report.labels_added} new, {report.labels_changed} changed",
     ]
     if report.queries_missing:
-        lines.append(f"Queries whose picture is not in the collection: {_some(report.queries_missing)}")
+        lines.append(f"Queries whose picture is not in the collection: {some(report.queries_missing)}")
     if report.pictures_missing:
         lines.append(
             f"Pictures that are named and not there: {report.pictures_missing}, in {report.labels_missing} lines: "
-            f"{_some(list(report.missing))}. Figures are not comparable with published ones while some are missing."
+            f"{some(list(report.missing))}. Figures are not comparable with published ones while some are missing."
         )
     return lines
-
-
-def _some(names: list[str]) -> str:
-    rest = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")
