@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 
@@ -10,8 +11,10 @@ class SearchConfig(AppConfig):
         from catalog.signals import images_added
         from search import checks  # noqa: F401  (registers the system checks)
         from search.engines import milvus_server
+        from search.indexes import device
         from search.indexes.milvus_server import use
         from search.receivers import embed_added
 
         use(milvus_server)
+        device.use(lambda: str(settings.FAISS_DEVICE))
         images_added.connect(embed_added, dispatch_uid="search.embed_added")

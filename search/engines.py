@@ -44,7 +44,9 @@ def empty_index(build: IndexBuild, factory: str, dim: int) -> tuple[Index, dict[
         name = server().collection(build.index_id, build.pk)
         return MilvusIndex.create(factory, dim, own, name), dict(own)
     params = {**default_params(factory), **own}
-    index = build_index(factory, dim, **params)
+    from search.indexes.gpu import building_on_gpu  # brings FAISS, which the web process loads at its first search
+
+    index = building_on_gpu(build_index(factory, dim, **params))
     index.check(params)
     return index, params
 

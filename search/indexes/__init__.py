@@ -33,9 +33,10 @@ __all__ = [
 def build_index(factory: str, dim: int, *, engine: str = "faiss", **search_params: Any) -> Index:
     """An empty index of ``dim`` dimensions. ``search_params`` hold where a search gives none of its own.
 
-    ``exact`` is the oracle in NumPy; ITQ256, IVF1024,ITQ256 and HNSW32,ITQ256 are binary codes; everything
-    else is a FAISS factory string. With the engine ``milvus`` it is one of Milvus's index types; its server is
-    not asked before something is added. Raises BadFactory and BadParameter.
+    ``exact`` is the oracle in NumPy; ``torch`` does the same on a GPU; ITQ256, IVF1024,ITQ256 and
+    HNSW32,ITQ256 are binary codes; everything else is a FAISS factory string. With the engine ``milvus`` it is
+    one of Milvus's index types; its server is not asked before something is added. Raises BadFactory and
+    BadParameter.
     """
     if engine == "milvus":
         from search.indexes.milvus_index import MilvusIndex
@@ -43,6 +44,10 @@ def build_index(factory: str, dim: int, *, engine: str = "faiss", **search_param
         return MilvusIndex.create(factory, dim, search_params)
     if factory == "exact":
         return ExactIndex(dim)
+    if factory in {"torch", "torch_exact"}:
+        from search.indexes.torch_exact import TorchExactIndex
+
+        return TorchExactIndex(dim, search_params=search_params)
     if "ITQ" in factory:
         from search.indexes.binary_index import BinaryIndex
 
@@ -58,8 +63,20 @@ def load_index(path: Path, mmap: bool = True, **search_params: Any) -> Index:
     from search.indexes.faiss_file import is_binary
     from search.indexes.faiss_index import FaissIndex
 
+    if is_zip(path):  # what torch's index writes
+        from search.indexes.torch_exact import TorchExactIndex
+
+        return TorchExactIndex.load(path, search_params=search_params)
     kind = BinaryIndex if is_binary(path) else FaissIndex
     return kind.load(path, mmap=mmap, search_params=search_params)
+
+
+def is_zip(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == b"PK\x03\x04"
+    except OSError:
+        return False
 
 
 def set_threads(count: int) -> None:

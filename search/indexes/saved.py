@@ -187,5 +187,6 @@ def _opened(folder: Path, manifest: Manifest, originals: OriginalRows) -> Index:
         index = MilvusIndex.load(folder / POINTER, originals.ids, **manifest.search_params)
         return ExactWhenDown(index, originals)
     from search.indexes import load_index
+    from search.indexes.gpu import on_gpu
 
-    return load_index(folder / INDEX, **manifest.search_params)
+    return on_gpu(load_index(folder / INDEX, **manifest.search_params))
