@@ -13,7 +13,7 @@ from django.utils import timezone
 from catalog.admin.jobs import running
 from catalog.jobs import Job
 from catalog.models import Image, ImageRole, ImportJob, Product
-from search.models import Embedding, EvaluationRun, IndexBuild, SearchIndex, SearchLog
+from search.models import DuplicateScan, Embedding, EvaluationRun, IndexBuild, SearchIndex, SearchLog
 
 DAY = timedelta(days=1)
 SAMPLE = 20_000  # searches looked at for percentiles: the newest
@@ -61,6 +61,7 @@ def latest(most: int = 5) -> list[Job]:
         ImportJob.objects.select_related("collection"),
         IndexBuild.objects.select_related("index__collection"),
         EvaluationRun.objects.select_related("benchmark__collection", "index__collection"),
+        DuplicateScan.objects.select_related("collection"),
     ]
     jobs = [job for rows in finished for job in rows.filter(finished__isnull=False).order_by("-finished")[:most]]
     return sorted(jobs, key=lambda job: job.finished, reverse=True)[:most]
@@ -82,6 +83,6 @@ def figures() -> Figures:
         active_builds=SearchIndex.objects.filter(active_build__isnull=False).count(),
         indexes=SearchIndex.objects.count(),
         latency=latency(),
-        jobs=running((ImportJob, IndexBuild, EvaluationRun)),
+        jobs=running((ImportJob, IndexBuild, EvaluationRun, DuplicateScan)),
         latest=latest(),
     )

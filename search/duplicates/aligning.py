@@ -26,7 +26,7 @@ PLAIN = 4.0  # grey levels of standard deviation: a block that varies less says 
 SAME = 0.8  # correlation of two blocks from which on they show the same
 LIGHT, TINT = 25.0, 8.0  # levels by which the mean of a block may differ: in Y, and in Cb and Cr
 GAIN = 1.5  # by which one picture may be of more contrast, or more colourful
-LEAST_OVERLAP = 0.68  # of the area of either: what is left where 15 % of both sides were cut off, and a little
+LEAST_OVERLAP = 0.6  # of the area of either: what is left where 15 % of both sides were cut off, and a little
 
 
 @dataclass(frozen=True)
