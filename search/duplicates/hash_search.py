@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.duplicates.phash import BITS
-from search.indexes.faiss_module import faiss
 
 NEAREST = 16  # a bound: a thousand plain pictures share one hash, and would be half a million pairs
 
@@ -15,6 +14,8 @@ class HashSearch:
     """Exact; 8 bytes a picture. A million against a million are a thousand milliards of popcounts: some minutes."""
 
     def __init__(self, hashes: NDArray[np.uint8]) -> None:
+        from search.indexes.faiss_module import faiss  # only now: a process that forks must not have used it before
+
         self._hashes = np.ascontiguousarray(hashes)
         self._index = faiss.IndexBinaryFlat(BITS)
         self._index.add(self._hashes)
