@@ -337,3 +337,52 @@ def test_another_default_index_is_followed_and_a_deleted_one_survived() -> None:
     index.delete()
     time.sleep(serving.CHECK_EVERY_S)
     assert len(kept.state()) == 30
+
+
+def test_depths_are_followed() -> None:
+    index = make_index(60)
+    found(index)
+    SearchIndex.objects.update(fine_depth=7, rules_depth=5)
+    wait_until(lambda: live(index).state().pipeline.rules_depth == 5)
+    assert live(index).state().pipeline.fine_depth == 7
+
+
+def test_a_pinned_product_is_found_wherever_it_is() -> None:
+    """In the build, beside it, and not at all once its pictures are gone."""
+    index = make_index(300, fine_depth=20, rules_depth=20)
+    built(index)
+    far = truth(index, 300)[-1]
+    sku = Image.objects.get(pk=far).product.sku  # type: ignore[union-attr]
+    SearchIndex.objects.update(rules=[{"rule": "pin", "skus": [sku]}])
+    serving.forget()
+    assert found(index)[:2] == [far, truth(index)[0]]
+    Embedding.objects.filter(image=far).delete()
+    embed(index, [Image.objects.get(pk=far)], -QUERY[None])
+    wait_until(lambda: len(live(index).state().side.exact) == 1)
+    ranking, _ = live(index).search(QUERY, 3, lookup)
+    assert ranking.hits[0].id == far
+    assert ranking.hits[0].score == pytest.approx(-1.0, abs=1e-3)
+    assert [reason.rule for reason in ranking.hits[0].reasons] == ["pin"]
+    Image.objects.filter(pk=far).delete()
+    assert found(index) == truth(index)
+
+
+def test_other_rules_can_stand_in_for_one_search() -> None:
+    index = make_index(100, rules=[{"rule": "min_score", "score": 1.0}])
+    assert found(index) == []
+    ranking, _ = live(index).search(QUERY, 5, lookup, rules=())
+    assert [hit.id for hit in ranking.hits] == truth(index, 5)
+
+
+def test_what_is_beside_the_build_is_looked_up_not_sorted() -> None:
+    """Once a second, with ten million in the build: no array of the build's size is made."""
+    index = make_index(50)
+    built(index)
+    side = live(index).state().side
+    (new,) = add_pictures(index, 1, QUERY[None])
+    assert side.refresh() is False  # the same objects, grown
+    assert side.exact.ids.tolist() == [new.pk]
+    saved = live(index).state().saved
+    assert saved is not None
+    assert saved.embedding_ids.base is not None  # the file itself
+    assert saved.originals.holds(np.array([new.pk])).tolist() == [False]
