@@ -10,10 +10,10 @@ from typing import Any
 from django.conf import settings
 
 from search.indexes import Index, IndexFault, auto_factory, build_index, default_params
-from search.indexes.milvus_collection import CALL_TIMEOUT_S, MilvusCollection
+from search.indexes.milvus_collection import MilvusCollection
 from search.indexes.milvus_index import MilvusIndex
 from search.indexes.milvus_kinds import auto_kind, counterpart
-from search.indexes.milvus_server import Server, client, faults, server
+from search.indexes.milvus_server import CALL_TIMEOUT_S, Server, client, faults, server
 from search.indexes.presets import preset_named
 from search.indexes.saved import POINTER
 from search.models import Engine, IndexBuild, SearchIndex

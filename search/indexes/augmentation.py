@@ -40,7 +40,8 @@ def _others(rows: Ids, scores: Scores, near: Ids, k: int) -> Ids:
     """(len(rows), k) neighbours without the row itself; -1 where there is none."""
     is_self = near == rows[:, None]
     is_self[~is_self.any(axis=1), -1] = True  # an approximate index may miss it: then the last one goes
-    return near[~is_self].reshape(len(rows), -1)[:, :k]
+    others: Ids = near[~is_self].reshape(len(rows), -1)[:, :k]
+    return others
 
 
 def mean(x: Descriptors, neighbours: NDArray[np.float32], real: NDArray[np.bool_], alpha: float) -> Descriptors:
@@ -48,4 +49,5 @@ def mean(x: Descriptors, neighbours: NDArray[np.float32], real: NDArray[np.bool_
     similar = np.clip(np.einsum("nd,nkd->nk", x, neighbours), 0.0, 1.0) ** alpha
     total = x + np.einsum("nk,nkd->nd", np.where(real, similar, 0.0).astype(np.float32), neighbours)
     length = np.linalg.norm(total, axis=1, keepdims=True)
-    return (total / np.maximum(length, 1e-12)).astype(np.float32)
+    moved: Descriptors = (total / np.maximum(length, 1e-12)).astype(np.float32)
+    return moved

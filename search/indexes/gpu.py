@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,6 @@ from search.types import Descriptors, Ids, Scores
 logger = logging.getLogger(__name__)
 
 MOST_HITS, MOST_CELLS = 2048, 2048  # of one search on a GPU: FAISS's own limits for k and nprobe
-FAULTS = (RuntimeError, MemoryError)
 
 _resources: Any = None
 _said: set[str] = set()
@@ -77,55 +75,56 @@ class GpuIndex(FaissIndex):
         """Cells are learnt on the GPU; what lies behind them, and other kinds, as ever."""
         inner = self._inner
         if isinstance(inner, faiss.IndexIVF) and not inner.quantizer.ntotal and len(x) >= inner.nlist:
-            with self._or_cpu("learning cells"):
-                x = np.ascontiguousarray(x, np.float32)
-                inner.quantizer.add(kmeans(x, inner.nlist, inner.cp.niter, inner.cp.max_points_per_centroid))
-                self._cells = moved(inner.quantizer)
+            self._cells = self._tried("learning cells", lambda: self._learnt(np.ascontiguousarray(x, np.float32)))
         super().train(x)
+
+    def _learnt(self, x: Descriptors) -> Any:
+        inner = self._inner
+        centroids = kmeans(x, inner.nlist, inner.cp.niter, inner.cp.max_points_per_centroid)
+        inner.quantizer.add(centroids)  # FAISS learns no cells where they are all there
+        return moved(inner.quantizer)
 
     def add(self, ids: Ids, x: Descriptors) -> None:
         """The GPU finds each row's cell, the CPU keeps the codes."""
         self._ids.check_new(ids)
-        self._copy = None
+        x, self._copy = np.ascontiguousarray(x, np.float32), None
         if self._cells is None:
             super().add(ids, x)
             return
-        x = np.ascontiguousarray(x, np.float32)
-        assigned = None
-        with self._or_cpu("filling cells"):
-            assigned = np.ascontiguousarray(self._cells.search(x, 1)[1].ravel(), np.int64)
+        assigned = self._tried("filling cells", lambda: self._cells.search(x, 1)[1].ravel())
         if assigned is None:
             self._cells = None
             super().add(ids, x)
             return
-        pointer = faiss.swig_ptr
+        pointer, assigned = faiss.swig_ptr, np.ascontiguousarray(assigned, np.int64)
         self._inner.add_core(len(x), pointer(x), None, pointer(assigned), None)
         self._ids.append(ids)
 
     def load_copy(self) -> None:
         """Put the copy on the GPU; where it cannot be, the CPU goes on alone."""
         self._cells = None
-        with self._or_cpu("a copy for searching"):
-            self._copy = moved(self._inner)
+        self._copy = self._tried("a copy for searching", lambda: moved(self._inner))
 
-    @contextmanager
-    def _or_cpu(self, what: str) -> Iterator[None]:
+    def _tried(self, what: str, work: Callable[[], Any]) -> Any:
+        """What ``work`` gives, with the GPU to itself; None where it cannot be done there, and a word in the log."""
         try:
             with device_lock(CUDA):
-                yield
-        except FAULTS as error:
-            reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+                return work()
+        except (RuntimeError, MemoryError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
             logger.warning("%s of the index %s is not done on the GPU but on the CPU: %s", what, self.factory, reason)
+            return None
 
     def _nearest(self, x: NDArray[Any], fetch: int, values: dict[str, Any]) -> tuple[Scores, Ids]:
         copy = self._copy
         if copy is None or fetch > MOST_HITS or values.get("nprobe", 1) > MOST_CELLS:
             return super()._nearest(x, fetch, values)
-        with self._or_cpu("a search"):
-            scores, rows = copy.search(x, fetch, params=search_parameters(self._inner, None, values))
-            return scores, rows
-        self._copy = None  # it failed: no search waits for the next failure
-        return super()._nearest(x, fetch, values)
+        how = search_parameters(self._inner, None, values)
+        found: tuple[Scores, Ids] | None = self._tried("a search", lambda: copy.search(x, fetch, params=how))
+        if found is None:
+            self._copy = None  # no search waits for the next failure
+            return super()._nearest(x, fetch, values)
+        return found
 
 
 def on_gpu(index: Any) -> Any:

@@ -189,4 +189,5 @@ def _opened(folder: Path, manifest: Manifest, originals: OriginalRows) -> Index:
     from search.indexes import load_index
     from search.indexes.gpu import on_gpu
 
-    return on_gpu(load_index(folder / INDEX, **manifest.search_params))
+    opened: Index = on_gpu(load_index(folder / INDEX, **manifest.search_params))
+    return opened

@@ -6,7 +6,6 @@ are scored again in float32: so the order is the exact one of what is stored.
 
 from __future__ import annotations
 
-import importlib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,7 +37,9 @@ class TorchExactIndex(RowIndex):
 
     def __init__(self, dim: int, device: str = "", search_params: Mapping[str, Any] = MappingProxyType({})) -> None:
         super().__init__(dim, RowIds(), "torch_exact", {}, search_params)
-        self._torch: Any = importlib.import_module("torch")
+        import torch  # slow, and needed by nobody else: a web process without such an index never loads it
+
+        self._torch: Any = torch
         self.device = self._named(device or wanted())
         self._matrix = self._empty(0)
 
