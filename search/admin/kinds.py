@@ -16,7 +16,6 @@ from catalog.admin.wording import size
 from catalog.errors import LookalikeError
 from catalog.models import Collection, Image, ImageRole
 from search.indexes import auto_factory, build_index
-from search.indexes.footprint import estimated_bytes
 from search.indexes.milvus_kinds import auto_kind, counterpart, kind_of
 from search.indexes.presets import presets
 from search.models import Engine, FeatureModel, SearchIndex
@@ -77,6 +76,8 @@ def outlook(engine: str, factory: str, count: int, dim: int) -> str:
 
 def _memory(engine: str, factory: str, pictures: int, dim: int, built_for: int) -> int:
     if engine != Engine.MILVUS:
+        from search.indexes.footprint import estimated_bytes  # FAISS: not before a process has forked
+
         return estimated_bytes(factory, dim, pictures)
     kind = kind_of(factory, dim)
     return kind.code_bytes(pictures, dim, kind.build_params(max(1, built_for), dim))
