@@ -97,3 +97,16 @@ class IndexStates(SiteAdmin):
     @admin.display(description=_("tuning"))
     def tuning_shown(self, row: Any) -> SafeString:
         return tuning_shown(row, getattr(row, "may_change", False))
+
+    # The form's own fields, as those see them who may only look
+    @admin.display(description=_("query expansion"))
+    def expansion_method(self, row: Any) -> str:
+        return str(row.expansion.get("method", "none"))
+
+    @admin.display(description=_("neighbours"))
+    def expansion_k(self, row: Any) -> str:
+        return str(row.expansion.get("k", NOTHING))
+
+    @admin.display(description="Alpha")
+    def expansion_alpha(self, row: Any) -> str:
+        return str(row.expansion.get("alpha", NOTHING))

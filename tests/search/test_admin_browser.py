@@ -138,3 +138,30 @@ def test_what_each_kind_of_index_would_be_is_told_while_one_chooses(page: Any) -
     page.wait_for_selector('[data-outlook="own"] >> text=FAISS cannot make')
     page.fill("#id_factory", "HNSW8")
     page.wait_for_selector('[data-outlook="own"] >> text=HNSW8 ·')
+
+
+def test_rules_are_dragged_to_another_place(page: Any) -> None:
+    index = factories.SearchIndexFactory(
+        rules=[{"rule": "in_stock_first"}, {"rule": "one_per_product"}, {"rule": "diversity"}]
+    )
+    page.goto(reverse("admin:search_searchindex_change", args=[index.pk]))
+    handles, items = page.locator(".lk-handle"), page.locator(".lk-rules > ol > li")
+    handles.nth(2).drag_to(items.nth(0), target_position={"x": 200, "y": 4})
+    assert names(page) == ["diversity", "in_stock_first", "one_per_product"]
+
+
+def test_enter_in_a_field_saves_and_takes_no_point_of_the_tuning(page: Any) -> None:
+    tried = {"factory": "SQ8", "search_params": {}, "fine_depth": 50, "recall": 0.99, "ms": 1, "p99_ms": 2, "bytes": 9}
+    tuning = {"target": 0.95, "queries": 9, "count": 9, "made": "2026-01-31T12:00:00+00:00"}
+    index = factories.SearchIndexFactory(tuning={**tuning, "points": [{**tried, "frontier": True, "chosen": True}]})
+    page.goto(reverse("admin:search_searchindex_change", args=[index.pk]))
+    page.fill("#id_name", "renamed")
+    page.press("#id_name", "Enter")
+    page.wait_for_selector(".messagelist .success")
+    index.refresh_from_db()
+    assert (index.name, index.factory) == ("renamed", "")
+    page.goto(reverse("admin:search_searchindex_change", args=[index.pk]))
+    page.click("text=Use this point")
+    page.wait_for_selector(".messagelist .success")
+    index.refresh_from_db()
+    assert (index.factory, index.fine_depth) == ("SQ8", 50)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
@@ -115,6 +116,16 @@ def test_a_preset_is_saved_by_its_name(staff: Client) -> None:
     assert send(staff, preset="balanced", search_params='{"efSearch": 64}').status_code == 302
     made = SearchIndex.objects.get()
     assert (made.preset, made.factory, made.search_params) == ("balanced", "", {"efSearch": 64})
+
+
+def test_who_may_only_look_sees_the_expansion_too(client: Client) -> None:
+    user = factories.StaffFactory(is_superuser=False)
+    user.user_permissions.set(Permission.objects.filter(codename="view_searchindex"))
+    client.force_login(user)
+    index = factories.SearchIndexFactory(expansion={"method": "alpha", "k": 7, "alpha": 2.5})
+    html = client.get(reverse("admin:search_searchindex_change", args=[index.pk])).content.decode()
+    assert '<div class="readonly">alpha</div>' in html
+    assert '<div class="readonly">2.5</div>' in html
 
 
 class TestMilvus:
