@@ -70,7 +70,8 @@ class _Units:
         self.by_product = any(rule.get("rule") == "one_per_product" for rule in rules)
 
     def keys(self, ids: Ids) -> list[int]:
-        return collapsed(ids, self.truth.products).tolist() if self.by_product else ids.tolist()
+        keys: list[int] = (collapsed(ids, self.truth.products) if self.by_product else ids).tolist()
+        return keys
 
     def documents(self, ids: Ids) -> list[str]:
         """Names, each once, in order. A lone picture keeps its own id among products."""

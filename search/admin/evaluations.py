@@ -195,6 +195,7 @@ class EvaluationRunAdmin(JobAdmin):
     def tools(self, request: HttpRequest, row: Any) -> Iterable[tuple[Any, str]]:
         if row.results:
             yield gettext("Report as a file"), admin_url(row, "report", row.pk)
+            yield gettext("Compare"), admin_url(row, "compare", a=row.pk)
 
     @admin.display(description=_("run"), ordering="id")
     def name(self, run: EvaluationRun) -> str:

@@ -568,3 +568,30 @@ def test_oxford5k_end_to_end(index, tmp_path: Path):
         positives = {ids[n] for n in "123"} - own
         assert result.scores["AP_trapezoid"] == pytest.approx(oracle.trapezoid(ranking, positives))
         assert result.relevant == len(positives)
+
+
+@pytest.mark.data
+def test_the_real_oxford5k_files_on_stand_ins_for_one_landmark(index, shared: Path):
+    """Drawn pictures under the names of Keble College's: its five queries run, the others are told to be missing."""
+    truth = read_truth(shared / "data" / "oxford5k-gt")
+    named = {query.picture for query in truth.queries if query.name.startswith("keble")}
+    named |= {label.picture for label in truth.labels() if label.query.startswith("keble")}
+    for name in sorted(named):
+        ImageFactory(collection=index.collection, product=None, source=f"oxbuild/{name}.jpg", size_px=(1024, 768))
+    report = truth_import(index.collection, "oxford5k", truth)
+    there = [query for query in truth.queries if query.picture in named]
+    assert (report.queries, len(report.queries_missing)) == (len(there), 55 - len(there))
+    assert report.labels + report.labels_missing == 4335
+    absent = {label.picture for label in truth.labels()} - named
+    assert report.pictures_missing == len(absent)
+    embed_pending(index.collection, index.feature_model)
+    benchmark = Benchmark.objects.get(name="oxford5k")
+    run = run_of(benchmark, index, protocol="oxford5k", metrics=["mAP_trapezoid", "mAP"])
+    assert run.queries_scored == len(there)
+    for result in run.query_results.select_related("query"):
+        grades = {label.picture: label.grade for label in truth.labels() if label.query == result.query.name}
+        names = {image.pk: Path(image.source).stem for image in Image.objects.all()}
+        ranking = [names[entry[0]] for entry in result.ranking]
+        positives = {name for name, grade in grades.items() if grade in ("easy", "hard")}
+        assert set(ranking) == named - {name for name, grade in grades.items() if grade == "junk"}
+        assert result.scores["AP_trapezoid"] == pytest.approx(oracle.trapezoid(ranking, positives & named))
