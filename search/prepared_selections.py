@@ -45,4 +45,6 @@ class PreparedSelections:
 
 
 def _nbytes(rows: Any) -> int:
-    return sum(value.nbytes for value in vars(rows).values() if isinstance(value, np.ndarray)) if rows else 0
+    """Of whatever an index keeps: a bitmap, or an object that holds one."""
+    parts = [rows, *getattr(rows, "__dict__", {}).values()]
+    return sum(part.nbytes for part in parts if isinstance(part, np.ndarray))

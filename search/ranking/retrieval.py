@@ -151,7 +151,8 @@ class Retrieval:
         assert self.index is not None
         params = {**self.search_params, **wider}
         found = self.index.search(query[None], fetch, allowed, excluded=banned, **params)[1][0]
-        return found[found >= 0]
+        ids: Ids = found[found >= 0]
+        return ids
 
     def _cells(self) -> int:
         """How many there are, of an index that looks in some of its cells; else 0."""
