@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MAX_HASH_DISTANCE = 10  # bits of 64
-MIN_SCORE = 0.9
 MIN_AGREEMENT = 0.7  # of the blocks that both show
+# Inner products of one family of feature models say nothing about another's: by backbone, and for any other network.
+SCORES = {"color_gradient": 0.7}
+MIN_SCORE = 0.8
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,5 @@ class Rule:
 
 
 def default_score(backbone: str) -> float:
-    """The calibrated threshold of a family of feature models: inner products of one say nothing about another's."""
+    """The calibrated threshold of a family of feature models."""
     return SCORES.get(backbone, MIN_SCORE)
-
-
-SCORES = {"color_gradient": 0.9}

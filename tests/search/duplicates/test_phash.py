@@ -57,7 +57,7 @@ def test_it_survives_scaling_compression_and_light(seed: int) -> None:
         pixels.resize((640, 480)),
         ImageEnhance.Brightness(pixels).enhance(0.85),
     ]
-    assert max(hamming(own, perceptual_hash(other)) for other in changed) <= 6
+    assert max(hamming(own, perceptual_hash(other)) for other in changed) <= 10
 
 
 def test_it_does_not_see_a_border() -> None:
