@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from django.conf import settings
 from django.db.models import Max, Min
 from django.utils import timezone
 
@@ -16,10 +18,12 @@ from catalog.models import Benchmark, Query
 from search.calibration import LABELS, Calibration, Numbers, TooFewLabels, TooFewPictures, fit_labels, fit_statistics
 from search.deep_ranking import deep_ranking
 from search.embedding import descriptor_of
-from search.evaluation import protocol_named
+from search.evaluation import Truth, protocol_named
 from search.expansion import Expansion, expanded
 from search.ground_truth import GroundTruth
+from search.indexes import set_threads
 from search.models import IndexBuild, SearchIndex
+from search.ranking import Pipeline
 from search.serving import Live
 from search.side import embeddings_of, stream
 from search.types import Descriptors, Ids
@@ -34,6 +38,8 @@ __all__ = [
     "calibration_of",
     "recalibrate_after_build",
 ]
+
+Judged = tuple[Numbers, Numbers, Ids]
 
 SEED = 4
 MOST_QUERIES = 500  # of a benchmark, or of the collection itself
@@ -122,24 +128,34 @@ def _labels(index: SearchIndex, benchmark: Benchmark) -> Calibration:
     if benchmark.collection_id != index.collection_id:
         raise OtherCollection(benchmark=benchmark, index=index)
     pipeline = Live(index.pk).state().pipeline
+    set_threads(settings.FAISS_THREADS or os.cpu_count() or 1)
     truth, expansion = GroundTruth(benchmark, protocol_named("medium")), Expansion.from_dict(index.expansion)
-    found: list[tuple[Numbers, Numbers, Ids]] = []
-    for queries in _blocks(benchmark):
-        queries, x = _described(queries, index)
-        truths = [judgement.truth for judgement in truth.of(queries)]
-        ignored = [judged.ignored for judged in truths]
-        x, lengths = expanded(pipeline, x, expansion, ignored)
-        depth = HITS + max(map(len, ignored), default=0)
-        ids, scores = deep_ranking(pipeline, x, depth, depth)
-        for row, judged in enumerate(truths):
-            if judged.relevant:
-                kept = np.flatnonzero((ids[row] >= 0) & ~np.isin(ids[row], judged.ignored))[:HITS]
-                relevant = np.isin(ids[row, kept], judged.positives).astype(np.float64)
-                found.append((scores[row, kept] * lengths[row], relevant, np.full(len(kept), queries[row].pk)))
+    found: list[Judged] = []
+    for block in _blocks(benchmark):
+        queries, x = _described(block, index)
+        own = truth.own(queries)  # these have no vote; what is junk is not told to a search
+        x, lengths = expanded(pipeline, x, expansion, [np.array(sorted(own[q.pk]), np.int64) for q in queries])
+        found += _judged(pipeline, queries, x, lengths, [judgement.truth for judgement in truth.of(queries)])
     if not found:
         raise TooFewLabels(queries=0, relevant=0, hits=0)
-    scores_, relevant_, whose = (np.concatenate(part) for part in zip(*found, strict=True))
-    return fit_labels(scores_.astype(np.float64), relevant_, whose)
+    scores, relevant, whose = (np.concatenate(part) for part in zip(*found, strict=True))
+    return fit_labels(scores, relevant, whose)
+
+
+def _judged(
+    pipeline: Pipeline, queries: Sequence[Query], x: Descriptors, lengths: Numbers, truths: Sequence[Truth]
+) -> Iterator[Judged]:
+    """The first hits of each query that has positives: mean scores, relevance and the query's id."""
+    if not queries:
+        return
+    depth = HITS + max(len(truth.ignored) for truth in truths)
+    ids, scores = deep_ranking(pipeline, x, depth, depth)
+    for row, truth in enumerate(truths):
+        if truth.relevant:
+            kept = np.flatnonzero((ids[row] >= 0) & ~np.isin(ids[row], truth.ignored))[:HITS]
+            relevant = np.isin(ids[row, kept], truth.positives).astype(np.float64)
+            mean = scores[row, kept].astype(np.float64) * lengths[row]
+            yield mean, relevant, np.full(len(kept), queries[row].pk, np.int64)
 
 
 def _blocks(benchmark: Benchmark) -> Iterator[list[Query]]:

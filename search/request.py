@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+from django.conf import settings
 from django.db.models import QuerySet
 from django.utils.translation import gettext
 
@@ -21,6 +22,7 @@ from search.examples import Example, away, examples_check, liked
 from search.expansion import BadExpansion, Expansion, expanded
 from search.facts import facts_by_id, facts_of
 from search.filters import Filters
+from search.indexes import set_threads
 from search.models import IndexBuild, SearchIndex, SearchLog
 from search.ranking import Candidate, Facts, Ranking, Rule, Tier
 from search.search_log import log_search
@@ -169,7 +171,9 @@ class SearchRequest:
         query, length = liked(x, weights)
         if self.expansion:
             with self._timed("expansion"):
-                rows, lengths = expanded(state.pipeline, query[None], self.expansion, [stored])
+                set_threads(settings.FAISS_THREADS or 1)
+                banned = np.union1d(stored, state.masked)
+                rows, lengths = expanded(state.pipeline, query[None], self.expansion, [banned])
             query, length = rows[0], length * float(lengths[0])
         return away(query, x, weights), length
 
