@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 from django.conf import settings
-from django.db.models import QuerySet
 from django.utils.translation import gettext
 
 from catalog.errors import LookalikeError, gettext_noop
@@ -20,11 +18,12 @@ from search.calibrations import calibration_of
 from search.describing import Describer
 from search.examples import Example, away, examples_check, liked
 from search.expansion import BadExpansion, Expansion, expanded
-from search.facts import facts_by_id, facts_of
 from search.filters import Filters
+from search.hits import Hit, Moved, Results
 from search.indexes import set_threads
-from search.models import IndexBuild, SearchIndex, SearchLog
-from search.ranking import Candidate, Facts, Ranking, Rule, Tier
+from search.lookup import Lookup
+from search.models import SearchIndex, SearchLog
+from search.ranking import Candidate, Ranking, Rule
 from search.search_log import log_search
 from search.selectors import allowed_for
 from search.serving import State, default_index, live
@@ -33,7 +32,6 @@ from search.types import Descriptors, Ids
 logger = logging.getLogger(__name__)
 
 DEEPEST = 1000  # offset + k
-HYDRATED_AT_ONCE = 64  # candidates read as whole rows; more are read as bare facts first
 
 
 class NothingToSearch(LookalikeError):
@@ -61,38 +59,6 @@ class NotCalibrated(LookalikeError):
     text = gettext_noop("The scores of the index %(index)s are not calibrated: no hit has a probability.")
     cure = gettext_noop("Build the index, or run manage.py calibrate; or search without a least probability.")
     status = 409
-
-
-@dataclass(frozen=True)
-class Moved:
-    """What a business rule did to a hit, in the reader's language."""
-
-    rule: str
-    text: str
-
-    def __str__(self) -> str:
-        return self.text
-
-
-@dataclass(frozen=True)
-class Hit:
-    image: Image  # its product selected with it
-    score: float  # inner product of the unit descriptors
-    rank: int  # from 1
-    reasons: tuple[Moved, ...] = ()
-    probability: float | None = None  # that it is relevant; None where scores are not calibrated
-
-
-@dataclass(frozen=True)
-class Results:
-    hits: list[Hit]
-    has_more: bool
-    timings_ms: dict[str, float]  # decode, network, coarse, fine, rules, database, total; expansion if there was one
-    index: SearchIndex
-    build: IndexBuild | None  # None: exact search over all embeddings answered
-    tiers: tuple[Tier, ...] = ()  # coarse, fine, rules: what each did
-    cut_off: float | None = None  # hits less probable than this are folded away by pages
-    descriptors: int = 1  # examples that were searched by
 
 
 class SearchRequest:
@@ -133,7 +99,7 @@ class SearchRequest:
         query, length = self._query(examples, state, stored)
         with self._timed("database"):
             allowed = allowed_for(self.index, self.filters)
-        lookup = _Lookup(self.gallery)
+        lookup = Lookup(self.gallery)
         ranking, state = live(self.index).search(
             query,
             self.k,
@@ -190,7 +156,7 @@ class SearchRequest:
         empty = NotEmbeddedYet if self.gallery.exists() else NothingToSearch
         raise empty(collection=self.collection.name)
 
-    def _hits(self, ranking: Ranking, lookup: _Lookup, length: float) -> list[Hit]:
+    def _hits(self, ranking: Ranking, lookup: Lookup, length: float) -> list[Hit]:
         images = lookup.images([candidate.id for candidate in ranking.hits])
         there = [candidate for candidate in ranking.hits if candidate.id in images]
         probabilities = _probabilities(self.calibration, [length * candidate.score for candidate in there])
@@ -210,26 +176,6 @@ class SearchRequest:
         finally:
             self.timings_ms.setdefault(part, 0.0)
             self.timings_ms[part] += 1000 * (time.perf_counter() - start)
-
-
-class _Lookup:
-    """Facts of candidates for the pipeline, and the rows of those that become hits, each read once."""
-
-    def __init__(self, gallery: QuerySet[Image]) -> None:
-        self._gallery = gallery.order_by()
-        self._images: dict[int, Image] = {}
-
-    def __call__(self, ids: Sequence[int]) -> Mapping[int, Facts]:
-        """Facts of those that exist."""
-        if len(ids) <= HYDRATED_AT_ONCE:
-            return {id_: facts_of(image) for id_, image in self.images(ids).items()}
-        return facts_by_id(ids, self._gallery)
-
-    def images(self, ids: Sequence[int]) -> dict[int, Image]:
-        if unread := [id_ for id_ in ids if id_ not in self._images]:
-            rows = self._gallery.filter(pk__in=unread).select_related("product")
-            self._images.update((image.pk, image) for image in rows)
-        return {id_: self._images[id_] for id_ in ids if id_ in self._images}
 
 
 def _reasons(candidate: Candidate) -> tuple[Moved, ...]:

@@ -10,17 +10,9 @@ from catalog.models import Collection, Image
 from search.examples import BadExamples, Box, Example
 from search.expansion import BadExpansion, Expansion
 from search.filters import Filters
+from search.hits import Hit, Moved, Results
 from search.models import SearchIndex, UploadedQuery
-from search.request import (
-    BadPage,
-    Hit,
-    Moved,
-    NotCalibrated,
-    NotEmbeddedYet,
-    NothingToSearch,
-    Results,
-    SearchRequest,
-)
+from search.request import BadPage, NotCalibrated, NotEmbeddedYet, NothingToSearch, SearchRequest
 from search.uploads import queries_purge, query_upload
 
 __all__ = [
