@@ -134,7 +134,7 @@ def _names(source: str) -> Iterator[str]:
 
 
 def _queries_set(benchmark: Benchmark, wanted: Iterable[TruthQuery], pictures: _Pictures, report: TruthReport) -> bool:
-    """Add what is new, correct what is another picture or box by now; whether a known query changed."""
+    """Add what is new, correct what has another picture or box by now; whether anything changed."""
     there = {query.name: query for query in benchmark.queries.all()}
     new, changed = [], []
     for query in wanted:
@@ -145,7 +145,7 @@ def _queries_set(benchmark: Benchmark, wanted: Iterable[TruthQuery], pictures: _
                 report.queries_missing.append(query.name)
         elif known is None:
             new.append(Query(benchmark=benchmark, name=query.name[:300], image_id=image_id, box=box))
-        elif (known.image_id, known.box) != (image_id, box):
+        elif box and (known.image_id, known.box) != (image_id, box):  # a list without boxes corrects none
             known.image_id, known.box = image_id, box
             changed.append(known)
     Query.objects.bulk_create(new, batch_size=BATCH)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 from django.db.models import Exists, OuterRef
+from numpy.typing import NDArray
 
 from catalog.images import PictureError
 from catalog.models import Image, Query
@@ -206,8 +207,10 @@ class Work:
         truth = judgement.truth
         if not truth.relevant:
             return QueryResult(run=self.run, query=query)  # skipped: no scores
-        there = np.isin(ids, self.truth.gallery) & ~np.isin(ids, truth.ignored)
-        ids, scores = ids[there], scores[there]
+        there = np.isin(ids, self.truth.gallery) & ~np.isin(ids, list(judgement.own))
+        ids, scores = with_junk = ids[there], scores[there]
+        counted = ~np.isin(ids, truth.ignored)
+        ids, scores = ids[counted], scores[counted]
         before_rules = ids
         if self.pipeline.rules:
             ids, scores = ruled(self.pipeline, ids, scores, facts_by_id(ids.tolist()))
@@ -216,7 +219,7 @@ class Work:
         outcome = judge(query.name, *self._units(ids, truth))
         exact = None if exact is None else exact[(exact >= 0) & ~np.isin(exact, truth.ignored)]
         outcome = replace(outcome, ids=before_rules, exact=exact)
-        head = zip(ids[:HEAD].tolist(), scores[:HEAD].tolist(), judgement.graded(ids[:HEAD]), strict=True)
+        head = _head(ids, scores) if self.pipeline.rules else _head(*with_junk, counted, len(ids))
         return QueryResult(
             run=self.run,
             query=query,
@@ -224,7 +227,10 @@ class Work:
             scores=score(self.metrics, outcome),
             relevant=outcome.relevant,
             curve=[round(value, 6) for value in precision_at_recall(outcome.hits, outcome.relevant)],
-            ranking=[[image_id, round(value, 6), grade] for image_id, value, grade in head],
+            ranking=[
+                [image_id, round(value, 6), grade]
+                for (image_id, value), grade in zip(head, judgement.graded(np.array([i for i, _ in head])), strict=True)
+            ],
         )
 
     def _units(self, ids: Ids, truth: Truth) -> tuple[Ranking, Truth]:
@@ -233,6 +239,17 @@ class Work:
             return Ranking(ids), truth
         products = self.truth.products
         return Ranking(collapsed(ids, products)), Truth(np.unique(collapsed(truth.positives, products)))
+
+
+def _head(
+    ids: Ids, scores: Scores, counted: NDArray[np.bool_] | None = None, places: int = HEAD
+) -> list[tuple[int, float]]:
+    """The first HEAD places, of ``places``, with the junk that stands between them, to be shown and not counted."""
+    end = min(HEAD, places)
+    if counted is not None:
+        there = np.flatnonzero(counted)[:end]
+        end = int(there[-1]) + 1 if len(there) else 0
+    return list(zip(ids[:end].tolist(), scores[:end].tolist(), strict=True))
 
 
 def _expansion(index: SearchIndex) -> Expansion:

@@ -10,7 +10,7 @@ from catalog.errors import JobCancelled, LookalikeError, gettext_noop
 from catalog.jobs import JobState
 from catalog.locks import try_lock
 from catalog.models import Benchmark, Image
-from search.evaluation import MEDIUM, parse_metrics, protocol_named
+from search.evaluation import MEDIUM, Grade, parse_metrics, protocol_named
 from search.evaluation.report import mean
 from search.evaluation_run import Progress, Work
 from search.models import EvaluationRun, SearchIndex
@@ -104,6 +104,7 @@ def csv_rows(run: EvaluationRun) -> Iterator[tuple[str, str, int, float]]:
     """Query, result, rank and score of the rankings' kept heads (the first hundred places)."""
     results = run.query_results.order_by("query_id").values_list("query__name", "ranking")
     for name, ranking in results.iterator(chunk_size=500):
+        ranking = [entry for entry in ranking if entry[2] != Grade.JUNK]
         names = {image.pk: str(image) for image in Image.objects.filter(pk__in=[entry[0] for entry in ranking])}
         for rank, (image_id, score, _grade) in enumerate(ranking, start=1):
             yield name, names.get(image_id, str(image_id)), rank, score

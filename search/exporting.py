@@ -12,7 +12,7 @@ import numpy as np
 from catalog.errors import LookalikeError, gettext_noop
 from catalog.models import Image
 from search.deep_ranking import collapsed
-from search.evaluation import protocol_named
+from search.evaluation import Grade, protocol_named
 from search.evaluation.trec import RELEVANCE, write_qrels, write_run
 from search.ground_truth import GroundTruth, Judgement
 from search.models import EvaluationRun, QueryResult
@@ -47,7 +47,7 @@ def export_trec(run: EvaluationRun, folder: Path) -> int:
         (folder / "qrels.txt").open("w", encoding="ascii") as true,
     ):
         for result, judgement in _judged(run, units):
-            ids = np.array([entry[0] for entry in result.ranking], np.int64)
+            ids = np.array([entry[0] for entry in result.ranking if entry[2] != Grade.JUNK], np.int64)
             relevance = units.relevance(judgement, ids)
             write_run(ran, result.query.name, units.documents(ids), f"run-{run.pk}")
             write_qrels(true, result.query.name, relevance)

@@ -20,13 +20,16 @@ class Judgement:
     truth: Truth
     grades: Mapping[int, str]
     given: str  # the grade of a positive that has no row of its own
+    own: frozenset[int] = frozenset()  # the query's own picture and its copies, where they leave the ranking
 
     def graded(self, ids: Ids) -> list[str]:
-        """The grade of each picture of a ranking."""
-        positive = np.isin(ids, self.truth.positives).tolist()
+        """The grade of each picture of a ranking; junk is what the protocol leaves out, whatever its label."""
+        positive, ignored = (np.isin(ids, part).tolist() for part in (self.truth.positives, self.truth.ignored))
         return [
-            self.grades.get(image_id) or (self.given if is_positive else Grade.NEGATIVE.value)
-            for image_id, is_positive in zip(ids.tolist(), positive, strict=True)
+            Grade.JUNK.value
+            if is_ignored
+            else self.grades.get(image_id) or (self.given if is_positive else Grade.NEGATIVE.value)
+            for image_id, is_positive, is_ignored in zip(ids.tolist(), positive, ignored, strict=True)
         ]
 
 
@@ -78,10 +81,10 @@ class GroundTruth:
         labels = Label.objects.filter(query__in=list(grades)).values_list("query_id", "image_id", "grade")
         for query_id, image_id, grade in labels.iterator(chunk_size=10_000):
             grades[query_id][image_id] = grade
-        return [
-            Judgement(truth_of(grades[query.pk], self.protocol, own[query.pk]), grades[query.pk], Grade.EASY.value)
-            for query in queries
-        ]
+        return [self._from_grades(grades[query.pk], own[query.pk]) for query in queries]
+
+    def _from_grades(self, grades: Mapping[int, str], own: set[int]) -> Judgement:
+        return Judgement(truth_of(grades, self.protocol, own), grades, Grade.EASY.value, frozenset(own))
 
     def _from_group(self, query: Query, own: set[int]) -> Judgement:
         product = query.image.product
@@ -92,4 +95,5 @@ class GroundTruth:
         members = self._groups.get(group or "", np.empty(0, np.int64))
         if Grade.EASY not in self.protocol.positive:
             members = members[:0]
-        return Judgement(Truth(np.setdiff1d(members, itself, assume_unique=True), itself), {}, Grade.EASY.value)
+        truth = Truth(np.setdiff1d(members, itself, assume_unique=True), itself)
+        return Judgement(truth, {}, Grade.EASY.value, frozenset(own))

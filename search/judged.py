@@ -25,8 +25,9 @@ LEGEND = [MARKS["easy"], MISS, MARKS["distractor"], MARKS["junk"]]
 
 @dataclass(frozen=True)
 class Found:
-    """One place of a ranking; ``image`` is None where the picture was deleted since."""
+    """One place of a ranking; ``image`` is None where the picture was deleted since, ``rank`` where it is junk."""
 
+    rank: int | None
     image: Image | None
     score: float
     css: str
@@ -41,9 +42,13 @@ def images_of(results: Iterable[QueryResult], hits: int) -> dict[int, Image]:
 
 
 def judged(result: QueryResult, images: dict[int, Image], hits: int) -> list[Found]:
-    return [_found(entry, images) for entry in result.ranking[:hits]]
-
-
-def _found(entry: list[object], images: dict[int, Image]) -> Found:
-    image_id, score, grade = (*entry, None)[:3]
-    return Found(images.get(int(str(image_id))), float(str(score)), *MARKS.get(str(grade or ""), MISS))
+    """The first ``hits`` places, junk between them included: it has no rank."""
+    found: list[Found] = []
+    rank = 0
+    for entry in result.ranking[:hits]:
+        image_id, score, grade = (*entry, None)[:3]
+        css, sign, meaning = MARKS.get(str(grade or ""), MISS)
+        counts = css != "junk"
+        rank += counts
+        found.append(Found(rank if counts else None, images.get(int(image_id)), float(score), css, sign, meaning))
+    return found

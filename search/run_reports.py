@@ -60,8 +60,8 @@ class RunReport:
     def _rows(self) -> list[tuple[str, dict[str, float | None], list[float]]]:
         """Class, scores and curve of each scored query."""
         rows = self.run.query_results.exclude(scores={}).order_by("query_id")
-        values = rows.values_list("query_id", "query__image__product__category", "query__name", "scores", "curve")
-        found = self._found_categories
+        values = list(rows.values_list("query_id", "query__image__product__category", "query__name", "scores", "curve"))
+        found = {} if all(category for _id, category, *_rest in values) else self._found_categories
         return [
             (category or found.get(query_id) or class_of(name), scores, curve)
             for query_id, category, name, scores, curve in values

@@ -56,6 +56,7 @@ class EvaluationRun(Job):
 class QueryResult(models.Model):
     """One query of a run: its scores and the head of its ranking, ``[[image_id, score, grade], ...]``.
 
+    What the protocol leaves out stands there as junk, to be seen: it has no rank.
     ``curve`` is the interpolated precision at eleven recalls, over the whole ranking and not its head alone.
     """
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from PIL import Image as PillowImage
 
 from catalog.jobs import JobState
 from catalog.models import Image, ImageRole
@@ -109,7 +111,11 @@ def test_every_score_can_be_sorted_by_and_nonsense_is_ignored(site: Site, staff:
 
 def test_hits_misses_junk_and_distractors_differ_by_colour_and_sign(site: Site, staff: Client) -> None:
     query = site.labels.queries.get()
-    junk = factories.ImageFactory(product=site.products[2])
+    with query.image.file.open() as file:  # nearly the query itself: other bytes, so the first place
+        asked = PillowImage.open(file).convert("RGB")
+    buffer = io.BytesIO()
+    asked.save(buffer, "PNG")
+    junk = factories.ImageFactory(product=site.products[2], data=buffer.getvalue())
     factories.LabelFactory(query=query, image=junk, grade="junk")
     run = evaluation_run(evaluation_create(site.labels, site.index).pk)
     result = QueryResult.objects.get(run=run)
@@ -122,7 +128,20 @@ def test_hits_misses_junk_and_distractors_differ_by_colour_and_sign(site: Site, 
     places = [entry[0] for entry in result.ranking]
     marks = re.findall(r'<li class="lk-is-(\w+)"', html)
     assert marks[places.index(easy)] == "hit"
-    assert junk.pk not in places or marks[places.index(junk.pk)] == "junk"
+    assert junk.pk in places[:-1]  # it is shown where it stood
+    assert marks[places.index(junk.pk)] == "junk"
+    titles = re.findall(r'<li class="lk-is-\w+" title="(\d*)', html)
+    assert titles == [str(n) for n in _ranks(marks)]
+
+
+def _ranks(marks: list[str]) -> list[int | str]:
+    """1, 2, 3 … with a hole where junk stands."""
+    count = 0
+    ranks: list[int | str] = []
+    for mark in marks:
+        count += mark != "junk"
+        ranks.append("" if mark == "junk" else count)
+    return ranks
 
 
 def test_a_picture_deleted_since_leaves_its_place(site: Site, staff: Client) -> None:

@@ -184,9 +184,15 @@ def test_query_pictures_and_labels(index):
     result = run.query_results.get()
     found = [good.pk, distractor.pk, other.pk]
     ranking = oracle.clean(found, [vectors_dot(index, query.image_id, i) for i in found], set())
-    assert [entry[0] for entry in result.ranking] == ranking
-    grades = {entry[0]: entry[2] for entry in result.ranking}
+    assert [entry[0] for entry in result.ranking if entry[2] != "junk"] == ranking
+    grades = {entry[0]: entry[2] for entry in result.ranking if entry[0] != junk.pk}
     assert grades == {good.pk: "easy", distractor.pk: "distractor", other.pk: "negative"}
+    all_of_it = oracle.clean(
+        [*found, junk.pk], [vectors_dot(index, query.image_id, i) for i in [*found, junk.pk]], set()
+    )
+    shown = all_of_it if all_of_it[-1] != junk.pk else all_of_it[:-1]  # junk behind the last place is of no interest
+    assert [entry[0] for entry in result.ranking] == shown
+    assert [row[1] for row in csv_rows(run)] == [str(Image.objects.get(pk=i)) for i in ranking]
     assert result.average_precision == pytest.approx(oracle.average_precision(ranking, {good.pk, hard.pk}))
     easy = run_of(benchmark, index, protocol="easy").query_results.get()
     assert easy.average_precision == pytest.approx(oracle.average_precision(ranking, {good.pk}))
@@ -563,7 +569,7 @@ def test_oxford5k_end_to_end(index, tmp_path: Path):
     junk = {ids[str(number)] for number in lists["junk"]}
     for protocol, own in (("medium", {ids["1"]}), ("oxford5k", set())):
         result = run_of(benchmark, index, protocol=protocol).query_results.get()
-        ranking = [entry[0] for entry in result.ranking]
+        ranking = [entry[0] for entry in result.ranking if entry[2] != "junk"]
         assert set(ranking) == set(ids.values()) - junk - own
         positives = {ids[n] for n in "123"} - own
         assert result.scores["AP_trapezoid"] == pytest.approx(oracle.trapezoid(ranking, positives))
@@ -591,7 +597,7 @@ def test_the_real_oxford5k_files_on_stand_ins_for_one_landmark(index, shared: Pa
     for result in run.query_results.select_related("query"):
         grades = {label.picture: label.grade for label in truth.labels() if label.query == result.query.name}
         names = {image.pk: Path(image.source).stem for image in Image.objects.all()}
-        ranking = [names[entry[0]] for entry in result.ranking]
+        ranking = [names[entry[0]] for entry in result.ranking if entry[2] != "junk"]
         positives = {name for name, grade in grades.items() if grade in ("easy", "hard")}
         assert set(ranking) == named - {name for name, grade in grades.items() if grade == "junk"}
         assert result.scores["AP_trapezoid"] == pytest.approx(oracle.trapezoid(ranking, positives & named))

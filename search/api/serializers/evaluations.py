@@ -63,7 +63,7 @@ class QueryResultSerializer(serializers.ModelSerializer[QueryResult]):
     query = serializers.CharField(source="query.name", read_only=True)
     image = serializers.IntegerField(source="query.image_id", read_only=True, help_text="Id of the query's picture.")
     scores = serializers.DictField(read_only=True)
-    ranking = serializers.SerializerMethodField(help_text="The head of the ranking.")
+    ranking = serializers.SerializerMethodField(help_text="The head of the ranking; junk among it has no rank.")
 
     class Meta:
         model = QueryResult
