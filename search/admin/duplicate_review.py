@@ -110,12 +110,14 @@ def decide(group: DuplicateGroup, given: Mapping[str, str], user: Any) -> str:
 def next_group(group: DuplicateGroup) -> DuplicateGroup | None:
     """The next open group of the collection; from the last one on to the first."""
     rows = _open(group).exclude(pk=group.pk)
-    return rows.filter(pk__gt=group.pk).first() or rows.first()
+    found: DuplicateGroup | None = rows.filter(pk__gt=group.pk).first() or rows.first()
+    return found
 
 
 def _previous(group: DuplicateGroup) -> DuplicateGroup | None:
     rows = _open(group).exclude(pk=group.pk).order_by("-pk")
-    return rows.filter(pk__lt=group.pk).first() or rows.first()
+    found: DuplicateGroup | None = rows.filter(pk__lt=group.pk).first() or rows.first()
+    return found
 
 
 def _open(group: DuplicateGroup) -> Any:

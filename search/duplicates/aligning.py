@@ -19,8 +19,8 @@ from search.duplicates.phash import Grey, content_box
 SIDE = 96  # pixels of the longer side that are compared
 COARSE = 48  # pixels at which the scale is looked for
 MIDDLE = 0.6  # share of the sides that is looked for in the other picture
-SCALES = 1.03 ** np.arange(-12, 13)  # 0.70 to 1.43
-FINER = 1.01 ** np.arange(-3, 4)
+SCALES: NDArray[np.float64] = np.power(1.03, np.arange(-12, 13), dtype=np.float64)  # 0.70 to 1.43
+FINER: NDArray[np.float64] = np.power(1.01, np.arange(-3, 4), dtype=np.float64)
 BLOCK = 8  # pixels
 PLAIN = 4.0  # grey levels of standard deviation: a block that varies less says nothing
 SAME = 0.8  # correlation of two blocks from which on they show the same
@@ -180,7 +180,7 @@ def _cut(x: Grey) -> Grey:
 def _blocks(x: Grey) -> Grey:
     """Each about its own mean."""
     cut = _cut(x)
-    return cut - cut.mean(axis=1, keepdims=True)
+    return np.asarray(cut - cut.mean(axis=1, keepdims=True), np.float32)
 
 
 def _means(x: Grey) -> Grey:

@@ -91,16 +91,16 @@ class OpenGroups:
         created = group.pk is None
         if not new or (created and len(new) < 2):
             return 0
-        if created:
+        if group.pk is None:
             row = DuplicateGroup.objects.create(
                 collection=self._collection, scan=scan, kind=group.kind, score=group.score
             )
             group.pk = row.pk
-        else:
-            DuplicateGroup.objects.filter(pk=group.pk).update(kind=group.kind, score=group.score)
+        pk = int(group.pk)
+        DuplicateGroup.objects.filter(pk=pk).update(kind=group.kind, score=group.score)
         DuplicateMember.objects.bulk_create(
             [
-                DuplicateMember(group_id=group.pk, image_id=key, score=score, hash_distance=distance)
+                DuplicateMember(group_id=pk, image_id=key, score=score, hash_distance=distance)
                 for key, (score, distance) in new.items()
             ],
             ignore_conflicts=True,

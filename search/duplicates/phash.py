@@ -25,7 +25,7 @@ def _cosines() -> Grey:
     k, n = np.arange(SIDE)[:, None], np.arange(SIDE)[None, :]
     rows = np.cos(np.pi * (2 * n + 1) * k / (2 * SIDE)) * np.sqrt(2 / SIDE)
     rows[0] /= np.sqrt(2)
-    return rows.astype(np.float32)
+    return np.asarray(rows, np.float32)
 
 
 def _zigzag() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
