@@ -189,7 +189,7 @@ def test_a_server_that_stops_and_starts_again(
     line.mend()
     saved = live(index).state().saved
     assert saved is not None
-    wait_for(lambda: _answers(saved), 60, "the server answers again")
+    wait_for(lambda: not saved.index.is_down and _answers(saved), 60, "it answers again")  # type: ignore[attr-defined]
     assert found(index) == expected
     assert not saved.index.is_down  # type: ignore[attr-defined]
 

@@ -56,7 +56,7 @@ REAL = [
     Kind("IVF_SQ8(nlist=32)", 0.85, {"nprobe": 16}),
     Kind("HNSW(M=16)", 0.95, {"ef": 64}),
 ]
-SAME = 0.97  # a graph on the server does not always give the same last hit for the same search
+SAME = 0.93  # a graph on the server does not always give the same last hits for the same search
 LITE = [
     Kind("IVF_FLAT(nlist=32)", 0.9, {"nprobe": 16}),
     Kind("HNSW_SQ(M=16, sq_type=SQ8)", 0.85, {"ef": 64}),
