@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from catalog.models import Image
+from catalog.models import Image, ImageRole, Product
 from search.ranking import Facts
 
 FIELDS = (
@@ -54,9 +54,12 @@ def facts_by_id(ids: Iterable[int], pictures: QuerySet[Image] | None = None) -> 
     return facts
 
 
-def facts_by_sku(skus: Iterable[str], pictures: QuerySet[Image]) -> Mapping[int, Facts]:
-    """Of the pictures of these products, by picture id."""
-    found = pictures.order_by().filter(product__sku__in=list(skus)).values_list(*FIELDS)
+def facts_by_sku(collection_id: int, skus: Iterable[str]) -> Mapping[int, Facts]:
+    """Of the gallery pictures of these products, by picture id."""
+    products = Product.objects.order_by().filter(collection_id=collection_id, sku__in=list(skus))
+    # In two steps: as one, SQLite walks through all pictures of the collection.
+    keys = list(products.values_list("id", flat=True))
+    found = Image.objects.order_by().filter(product_id__in=keys, role=ImageRole.GALLERY).values_list(*FIELDS)
     return {row[0]: _facts(row) for row in found}
 
 

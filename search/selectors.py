@@ -178,7 +178,8 @@ class Kept:
         """The same object if they pass as before."""
         passing: list[Ids] = []
         for start in range(0, len(changed), OVERLAP):
-            some = gallery_of(self._collection_id).filter(pk__in=changed[start : start + OVERLAP].tolist())
+            # By key alone: told the collection as well, SQLite walks through all of it.
+            some = Image.objects.order_by().filter(pk__in=changed[start : start + OVERLAP].tolist())
             passing.append(np.fromiter(self._narrow(some).values_list("id", flat=True), np.int64))
         now = np.sort(np.concatenate(passing)) if passing else changed
         before = changed[selection.holds(changed)]

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ from search.models import IndexBuild, SearchIndex
 from search.prepared_selections import PreparedSelections
 from search.ranking import BadRule, Pipeline, Ranking, Rule, rules_from
 from search.ranking.pipeline import Lookup
-from search.selectors import gallery_of, permitted_for
+from search.selectors import permitted_for
 from search.side import Side, embeddings_of
 from search.types import Descriptors, Ids
 
@@ -208,7 +209,7 @@ def _pipeline(index: SearchIndex, saved: SavedBuild | None, side: Side) -> Pipel
         rules=_rules(index),
         fine_depth=index.fine_depth,
         rules_depth=index.rules_depth,
-        by_sku=lambda skus: facts_by_sku(skus, gallery_of(index.collection_id)),
+        by_sku=partial(facts_by_sku, index.collection_id),
     )
 
 
