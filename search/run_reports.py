@@ -111,6 +111,13 @@ class RunReport:
             rows, key=lambda row: (row.values[0] if row.values and row.values[0] is not None else 2, row.name)
         )
 
+    def class_scores(self) -> dict[str, dict[str, float | None]]:
+        """By class: how many queries, and each mean under its metric's per-query name."""
+        return {
+            row.name: {"queries": row.queries, **dict(zip(self.class_columns, row.values, strict=True))}
+            for row in self.classes
+        }
+
     @cached_property
     def worst(self) -> list[QueryRow]:
         """The queries with the lowest AP, with their pictures; those without positives are not among them."""

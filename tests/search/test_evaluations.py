@@ -452,7 +452,11 @@ def test_command_json_and_csv(named, tmp_path: Path):
         command("--benchmark", "by category", "--metric", "mAP", "--metric", "recall@2", "--json", "--csv", str(table))
     )
     run = EvaluationRun.objects.get()
+    curve, classes = data.pop("curve"), data.pop("classes")
     assert data == json.loads(json.dumps(evaluation_report(run)))
+    assert len(curve) == 11
+    assert {name: row["queries"] for name, row in classes.items()} == {"c0": 3, "c1": 3}
+    assert sum(row["AP"] for row in classes.values()) / 2 == pytest.approx(data["metrics"]["mAP"])
     assert list(data["metrics"]) == ["mAP", "recall@2"]
     assert set(data["queries"]) == set(named.queries.values_list("name", flat=True))
     rows = list(csv.DictReader(table.open()))

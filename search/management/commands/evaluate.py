@@ -20,7 +20,7 @@ from search.evaluation.report import text_table, write_csv
 from search.evaluations import csv_rows, evaluation_create, evaluation_report, evaluation_run
 from search.exporting import export_trec
 from search.models import EvaluationRun, SearchIndex
-from search.run_reports import report_html
+from search.run_reports import RunReport, report_html
 
 Named = TypeVar("Named", bound=Model)
 
@@ -65,9 +65,7 @@ class Command(BaseCommand):
         except LookalikeError as error:
             raise CommandError(str(error)) from error
         self._write(run, options)
-        self.stdout.write(
-            json.dumps(evaluation_report(run), indent=2, ensure_ascii=False) if options["json"] else _table(run)
-        )
+        self.stdout.write(_json(run) if options["json"] else _table(run))
 
     def _created(self, options: dict[str, Any]) -> EvaluationRun:
         if not options["benchmark"]:
@@ -126,6 +124,12 @@ class Command(BaseCommand):
                 raise CommandError(error.render()) from error
             except OSError as error:
                 raise CommandError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def _json(run: EvaluationRun) -> str:
+    report = RunReport(run)
+    whole = {**evaluation_report(run), "curve": report.curve, "classes": report.class_scores()}
+    return json.dumps(whole, indent=2, ensure_ascii=False)
 
 
 def _csv(run: EvaluationRun, path: Path) -> str:
