@@ -21,6 +21,15 @@ def using(uri: str, prefix: str = "test") -> Iterator[Server]:
     finally:
         milvus_server.use(before)
         milvus_server.forget()
+        if uri and not uri.startswith("http"):
+            _release_lite(uri)
+
+
+def _release_lite(path: str) -> None:
+    """Now, and not when the process ends: it would log to what pytest has closed by then."""
+    from milvus_lite.server_manager import server_manager_instance
+
+    server_manager_instance.release_server(path)
 
 
 class Line:
