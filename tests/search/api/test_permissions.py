@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from catalog.models import Collection
-from search.models import QueryResult, Scope
+from search.models import DuplicateGroup, DuplicateMember, DuplicateScan, QueryResult, Scope
 from tests import factories
 from tests.search.api import contract
 from tests.search.api.conftest import Api, error_of
@@ -50,6 +50,13 @@ ENDPOINTS: dict[str, tuple[str, str, Scope]] = {
     "evaluations_get": ("GET", f"{IN}evaluations/%(run)s/", READ),
     "evaluations_cancel": ("POST", f"{IN}evaluations/%(run)s/cancel/", ADMIN),
     "evaluations_queries": ("GET", f"{IN}evaluations/%(run)s/queries/", READ),
+    "evaluations_compare": ("GET", f"{IN}evaluations/compare/?a=%(run)s&b=%(run)s", READ),
+    "duplicates_list": ("GET", f"{IN}duplicates/", WRITE),
+    "duplicates_get": ("GET", f"{IN}duplicates/%(group)s/", WRITE),
+    "duplicates_decide": ("POST", f"{IN}duplicates/%(group)s/", WRITE),
+    "duplicates_scan": ("POST", f"{IN}duplicates/scan/", WRITE),
+    "duplicates_scan_get": ("GET", f"{IN}duplicates/scan/%(scan)s/", WRITE),
+    "duplicates_scan_cancel": ("POST", f"{IN}duplicates/scan/%(scan)s/cancel/", WRITE),
 }
 ELSEWHERE = {"collections_list", "health"}  # show to each what it may see; tested below
 REFUSED = {401, 403, 404}
@@ -71,7 +78,14 @@ def stored(private: Collection) -> dict[str, int]:
     query = factories.QueryFactory(benchmark=benchmark)
     QueryResult.objects.create(run=run, query=query, ranking=[[image.pk, 0.5, "easy"]])
     build = factories.IndexBuildFactory(index=index)
-    return {"image": image.pk, "job": job.pk, "build": build.pk, "run": run.pk}
+    scan = DuplicateScan.objects.create(
+        collection=private, feature_model=index.feature_model, max_hash_distance=6, min_score=0.9
+    )
+    group = DuplicateGroup.objects.create(collection=private, scan=scan, kind="exact")
+    for member in (image, factories.ImageFactory(product=product)):
+        DuplicateMember.objects.create(group=group, image=member)
+    rows = {"image": image, "job": job, "build": build, "run": run, "scan": scan, "group": group}
+    return {name: row.pk for name, row in rows.items()}
 
 
 def _file() -> Any:
