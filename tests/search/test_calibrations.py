@@ -195,6 +195,19 @@ def test_the_least_probability_drops_hits_and_pages_end(index: SearchIndex, benc
     assert {hit.image.pk for hit in moved} == set(likely)
 
 
+def test_the_least_probability_of_several_examples_is_that_of_their_hits(
+    index: SearchIndex, benchmark: Benchmark
+) -> None:
+    calibrate(index, benchmark)
+    images = list(index.collection.images.order_by("id")[:3])
+    examples = [*(Example(image=image) for image in images[:2]), Example(image=images[2], weight=-1)]
+    how = {"k": 200, "expansion": Expansion("alpha", 4, 3.0)}
+    everything = search_by_examples(index.collection, examples, **how).hits
+    likely = search_by_examples(index.collection, examples, min_probability=0.2, **how).hits
+    assert 0 < len(likely) < len(everything)
+    assert likely == [hit for hit in everything if hit.probability >= 0.2]
+
+
 def test_probabilities_of_several_examples_are_no_promises(index: SearchIndex, benchmark: Benchmark) -> None:
     """A mean of pictures scores higher with everything than each of them: its hits must not seem surer for that."""
     calibrate(index, benchmark)
