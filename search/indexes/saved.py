@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import mmap
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -109,7 +111,9 @@ class OriginalRows:
     """The descriptors of a build and their ids, memory-mapped: in memory is what was lately used."""
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
-        self._rows: NDArray[np.float16] = mapped(folder / ORIGINALS, "<f2", (manifest.count, manifest.dim))
+        self._rows: NDArray[np.float16] = mapped(
+            folder / ORIGINALS, "<f2", (manifest.count, manifest.dim), scattered=True
+        )
         self._ids = RowIds(mapped(folder / IDS, "<i8", (manifest.count,)))
 
     def __len__(self) -> int:
@@ -145,12 +149,19 @@ class OriginalRows:
         return np.take(self._rows, rows, axis=0)
 
 
-def mapped(path: Path, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    """A file of numbers as an array that is read where it is touched. Raises OSError, and ValueError if it is short."""
+def mapped(path: Path, dtype: str, shape: tuple[int, ...], *, scattered: bool = False) -> NDArray[Any]:
+    """A file of numbers as an array that is read where it is touched. Raises OSError, and ValueError if it is short.
+
+    ``scattered``: single rows are read, here and there; the system then reads no neighbours along with them.
+    """
     if 0 in shape:
         return np.empty(shape, dtype)
-    # The plain array: indexing a np.memmap makes another one each time, which costs more than the reading.
-    return np.asarray(np.memmap(path, np.dtype(dtype), "r", shape=shape))
+    # Not np.memmap: indexing one makes another each time, which costs more than the reading.
+    with path.open("rb") as file:
+        pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    if scattered and hasattr(mmap, "MADV_RANDOM"):
+        pages.madvise(mmap.MADV_RANDOM)
+    return np.frombuffer(pages, np.dtype(dtype), math.prod(shape)).reshape(shape)
 
 
 @dataclass(frozen=True)
