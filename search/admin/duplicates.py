@@ -169,7 +169,7 @@ class DuplicateScanAdmin(JobAdmin):
 
 @admin.register(DuplicateGroup)
 class DuplicateGroupAdmin(ReadOnlyAdmin):
-    list_display = ("pictures", "count", "collection", "kind", "state_shown", "score_shown", "decided_by", "when")
+    list_display = ("pictures", "state_shown", "kind", "score_shown", "collection", "decided_by", "when")
     list_display_links = None
     list_filter = ("state", "kind", collection_filter())
     list_select_related = ("collection", "decided_by")
@@ -210,10 +210,6 @@ class DuplicateGroupAdmin(ReadOnlyAdmin):
         shown = format_html_join("", "{}", ((thumbnail(member.image, href=where),) for member in members[:SHOWN]))
         rest = len(members) - SHOWN
         return format_html('{} <a href="{}">+{}</a>', shown, where, rest) if rest > 0 else shown
-
-    @admin.display(description=_("how many"), ordering="size")
-    def count(self, group: Any) -> SafeString:
-        return format_html('<a href="{}">{}</a>', admin_url(group, "change", group.pk), group.size)
 
     @admin.display(description=_("state"), ordering="state")
     def state_shown(self, group: DuplicateGroup) -> SafeString:

@@ -21,6 +21,8 @@ COARSE = 48  # pixels at which the scale is looked for
 MIDDLE = 0.6  # share of the sides that is looked for in the other picture
 SCALES: NDArray[np.float64] = np.power(1.03, np.arange(-12, 13), dtype=np.float64)  # 0.70 to 1.43
 FINER: NDArray[np.float64] = np.power(1.01, np.arange(-3, 4), dtype=np.float64)
+LEAST_FIT = 0.3  # correlation of the middle: below, there is nothing to lay on each other
+ENOUGH = 0.9  # of the blocks: no other scale is tried
 BLOCK = 8  # pixels
 PLAIN = 4.0  # grey levels of standard deviation: a block that varies less says nothing
 SAME = 0.8  # correlation of two blocks from which on they show the same
@@ -52,11 +54,18 @@ def agreement(first: Small, second: Small) -> float:
 
 
 def _agreement(whole: Small, part: Small) -> float:
+    """At their own scale, as most are; else where the middle is found. A shape may fit a smaller part of itself."""
+    upright = _laid(whole, part, 1.0)
+    if upright >= ENOUGH:
+        return upright
     score, scale, _ = _best(whole.grey, part.grey, SCALES, COARSE)
-    if score < 0.3:
-        return 0.0
-    _, scale, (x, y) = _best(whole.grey, part.grey, scale * FINER, SIDE)
-    return _blocks_alike(whole.colour, part.colour, scale, x, y)
+    return max(upright, _laid(whole, part, scale)) if score >= LEAST_FIT else upright
+
+
+def _laid(whole: Small, part: Small, scale: float) -> float:
+    """The share of what is the same, at about this scale."""
+    score, scale, (x, y) = _best(whole.grey, part.grey, scale * FINER, SIDE)
+    return _blocks_alike(whole.colour, part.colour, scale, x, y) if score >= LEAST_FIT else 0.0
 
 
 def _best(
