@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path, PurePath
-from tempfile import TemporaryDirectory
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -27,7 +24,6 @@ from catalog.admin.base import (
     SiteAdmin,
     TabularInline,
     admin_url,
-    error_text,
     list_link,
     may,
     thumbnail,
@@ -35,10 +31,8 @@ from catalog.admin.base import (
 from catalog.admin.collections import count_of
 from catalog.admin.filters import UsedRowsFilter, collection_filter
 from catalog.admin.forms import JSONTextField
-from catalog.errors import LookalikeError
-from catalog.importers.truth_lists import formats, read_truth
-from catalog.models import Benchmark, Collection, Label, Query
-from catalog.truth_import import TruthReport, some, truth_import
+from catalog.admin.truth_form import TruthForm, told
+from catalog.models import Benchmark, Label, Query
 
 LABELS_INLINE = 200  # more than this would pass Django's limit on form fields; they have their own list
 
@@ -46,48 +40,6 @@ LABELS_INLINE = 200  # more than this would pass Django's limit on form fields; 
 def bump_versions(benchmark_ids: Iterable[int]) -> None:
     """Say that labels changed: runs measured before are of another version."""
     Benchmark.objects.filter(pk__in=set(benchmark_ids)).update(version=F("version") + 1)
-
-
-class TruthForm(forms.Form):
-    """A published ground truth onto a collection; what it cannot be is a form error."""
-
-    collection = forms.ModelChoiceField(Collection.objects.all(), label=capfirst(_("collection")))
-    file = forms.FileField(
-        label=capfirst(_("file")),
-        help_text=_(
-            "A ZIP of Oxford5k's or Paris6k's files, a list of Stanford Online Products or of Grocery Store, "
-            "or a CSV with the columns query, image and grade."
-        ),
-    )
-    format = forms.ChoiceField(label=capfirst(_("format")), choices=[(name, name) for name in formats()])
-    name = forms.CharField(
-        label=capfirst(_("benchmark")), max_length=100, required=False, help_text=_("Empty: the name of the file.")
-    )
-
-    def clean(self) -> dict[str, Any]:
-        given: dict[str, Any] = super().clean() or {}
-        if self.errors:
-            return given
-        upload = given["file"]
-        try:
-            with uploaded(upload) as path:
-                truth = read_truth(path, given["format"], upload.name)
-            name = given["name"].strip() or PurePath(upload.name).stem
-            self.report = truth_import(given["collection"], name, truth)
-        except LookalikeError as error:
-            self.add_error("file", error_text(error))
-        return given
-
-
-@contextmanager
-def uploaded(upload: Any) -> Iterator[Path]:
-    """The upload under its own name in a folder of its own: errors name the file as the user does."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / (PurePath(upload.name).name or "upload")
-        with path.open("wb") as file:
-            for chunk in upload.chunks():
-                file.write(chunk)
-        yield path
 
 
 class BenchmarkAdmin(SiteAdmin):
@@ -131,7 +83,8 @@ class BenchmarkAdmin(SiteAdmin):
             raise PermissionDenied
         form = TruthForm(request.POST or None, request.FILES or None)
         if request.method == "POST" and form.is_valid():
-            self._tell(request, form.report)
+            for text, level in told(form.report):
+                self.message_user(request, text, level)
             found = Benchmark.objects.get(collection=form.cleaned_data["collection"], name=form.report.name)
             return redirect(admin_url(found, "change", found.pk))
         context = {
@@ -141,22 +94,6 @@ class BenchmarkAdmin(SiteAdmin):
             "form": form,
         }
         return TemplateResponse(request, "admin/lookalike/ground_truth.html", context)
-
-    def _tell(self, request: HttpRequest, report: TruthReport) -> None:
-        text = gettext("Imported: %(queries)d queries and %(labels)d labels are new.")
-        self.message_user(request, text % {"queries": report.queries_added, "labels": report.labels_added})
-        if report.queries_missing:
-            text = gettext("The pictures of %(count)d queries are not in the collection: %(names)s.")
-            names = some(report.queries_missing)
-            values = {"count": len(report.queries_missing), "names": names}
-            self.message_user(request, text % values, messages.WARNING)
-        if report.pictures_missing:
-            text = gettext(
-                "%(count)d pictures that the ground truth names are not in the collection: %(names)s. "
-                "Figures are not comparable with published ones."
-            )
-            values = {"count": report.pictures_missing, "names": some(list(report.missing))}
-            self.message_user(request, text % values, messages.WARNING)
 
     @admin.display(description=_("queries"), ordering="query_count")
     def queries_total(self, row: Any) -> SafeString:
