@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import re
 import shutil
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import mkdtemp
@@ -20,6 +17,8 @@ from django.conf import settings
 from numpy.typing import NDArray
 
 from catalog.errors import LookalikeError, gettext_noop
+from search.build_rows import Rows
+from search.build_stages import Progress, Stages
 from search.engines import empty_index, factory_of, finish, release_unused, server_version
 from search.indexes import Index, auto_factory, build_index, default_params, set_threads
 from search.indexes.augmentation import ALPHA, EXACT_UP_TO, augmented
@@ -29,12 +28,8 @@ from search.models import Engine, IndexBuild
 from search.side import embeddings_of, newest_embedding, stream
 from search.types import Descriptors, Ids
 
-Progress = Callable[[str, int, int], None]
-
 SEED = 20
 QUERIES = 200  # held out of the training sample to measure ann_recall@10
-CHUNK = 4096  # rows added at once
-FORGET_EVERY = 16  # chunks
 # FAISS's k-means uses up to 256 points a centroid and warns below 39.
 POINTS_PER_CELL, SAMPLE_AT_LEAST, SAMPLE_MAX_BYTES = 64, 50_000, 1024**3
 PARTIAL = ".partial-"
@@ -54,58 +49,6 @@ class BadEmbeddings(LookalikeError):
     text = gettext_noop("The stored embeddings do not fit the feature model %(model)s: %(reason)s.")
     cure = gettext_noop("Embed the collection again.")
     status = 409
-
-
-@dataclass
-class Rows:
-    """What was read: descriptors on the disk, ids in memory."""
-
-    originals: NDArray[np.float16]  # (n, dim), memory-mapped
-    ids: Ids
-    embedding_ids: Ids
-    watermark: int
-
-    def vectors(self, rows: slice | NDArray[Any]) -> Descriptors:
-        return np.asarray(self.originals[rows], np.float32)
-
-    def chunks(self, report: Callable[[int], None]) -> Iterator[tuple[slice, Descriptors]]:
-        """All rows in order, reported; what was read is given back to the system, and not counted as ours."""
-        for start in range(0, len(self.ids), CHUNK):
-            block = slice(start, min(start + CHUNK, len(self.ids)))
-            yield block, self.vectors(block)
-            report(block.stop)
-            if not start // CHUNK % FORGET_EVERY:
-                self.forget()
-
-    def forget(self) -> None:
-        """Let the pages of the file go that were read; they stay in the system's cache while there is room."""
-        mapping = getattr(self.originals, "_mmap", None)
-        if mapping is not None:
-            mapping.madvise(mmap.MADV_DONTNEED)
-
-
-@dataclass
-class Stages:
-    """Reports and times the stages of a build."""
-
-    build: IndexBuild
-    on_progress: Progress | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def __call__(self, name: str, total: int) -> Iterator[Callable[[int], None]]:
-        """Gives a function to report how many are done. It, and the entering, raise JobCancelled."""
-
-        def report(done: int) -> None:
-            self.build.progress(done, total, name)
-            if self.on_progress:
-                self.on_progress(name, done, total)
-
-        report(0)
-        start = time.perf_counter()
-        yield report
-        self.seconds[name] = round(time.perf_counter() - start, 3)
-        report(total)
 
 
 def build_files(build: IndexBuild, on_progress: Progress | None = None) -> None:
