@@ -135,6 +135,32 @@ def test_what_a_killed_build_left_is_replaced_and_swept(on_milvus: None) -> None
     assert collections() == {build.pk}
 
 
+def test_collections_that_are_not_served_leave_memory_and_come_back(
+    on_milvus: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(fallback, "RETRY_S", 0.0)
+
+    def is_loaded(build: IndexBuild) -> bool:
+        state = client().get_load_state(server().collection(index.pk, build.pk))
+        return str(state["state"]) == "Loaded"
+
+    index = make_index(60, engine="milvus", factory="FLAT")
+    first = built(index)
+    second = built(index)
+    third = built(index, activate=False)
+    assert [is_loaded(build) for build in (first, second, third)] == [False, True, True]
+    index.refresh_from_db()
+    assert build_rollback(index) == first
+    assert is_loaded(first)
+    client().release_collection(server().collection(index.pk, first.pk))  # by another program
+    expected = found(index)
+    assert "it is loading" in caplog.text
+    saved = live(index).state().saved
+    assert saved is not None
+    wait_for(lambda: _answers(saved), 30, "it is loaded again")
+    assert found(index) == expected
+
+
 def test_presets_and_sizes_choose_a_kind_of_milvus(on_milvus: None) -> None:
     assert built(make_index(30, engine="milvus")).factory == "FLAT"
     assert built(make_index(30, engine="milvus", preset="graph")).factory == "HNSW(M=32)"
