@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MAX_HASH_DISTANCE = 10  # bits of 64
-MIN_AGREEMENT = 0.7  # of the blocks that both show
+MIN_AGREEMENT = 0.75  # of the blocks that both show
 # Inner products of one family of feature models say nothing about another's: by backbone, and for any other network.
 SCORES = {"color_gradient": 0.7}
 MIN_SCORE = 0.8
