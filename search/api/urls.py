@@ -34,9 +34,7 @@ _collection = [
     path("duplicates/", duplicates.DuplicatesView.as_view(), name="duplicates"),
     path("duplicates/scan/", duplicates.DuplicateScansView.as_view(), name="duplicate-scans"),
     path("duplicates/scan/<int:pk>/", duplicates.DuplicateScanDetailView.as_view(), name="duplicate-scan"),
-    path(
-        "duplicates/scan/<int:pk>/cancel/", duplicates.DuplicateScanCancelView.as_view(), name="duplicate-cancel"
-    ),
+    path("duplicates/scan/<int:pk>/cancel/", duplicates.DuplicateScanCancelView.as_view(), name="duplicate-cancel"),
     path("duplicates/<int:pk>/", duplicates.DuplicateDetailView.as_view(), name="duplicate"),
     path("benchmarks/", evaluations.BenchmarksView.as_view(), name="benchmarks"),
     path("evaluations/", evaluations.EvaluationsView.as_view(), name="evaluations"),
