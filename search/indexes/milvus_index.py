@@ -144,8 +144,13 @@ class MilvusIndex:
             fetch = min(2 * fetch, most)
 
     def _filled(self, x: Descriptors, fetch: int, how: Plan, values: dict[str, Any]) -> tuple[Scores, Ids]:
-        """(len(x), fetch) hits. Rows that came home with too few are searched again, as wide as it goes."""
+        """(len(x), fetch) hits. Under a filter, rows with too few are searched again, as wide as it goes.
+
+        Without one they stay short, as FAISS's do: an evaluation must see the index as it is.
+        """
         scores, ids = self._first(x, fetch, how, values)
+        if how.chosen is None:
+            return scores, ids
         for again in (self._everywhere, self._exactly):
             short = np.flatnonzero(np.count_nonzero(ids >= 0, axis=1) < fetch)
             if not len(short):
