@@ -144,7 +144,7 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_stored(
     settings.FILE_UPLOAD_HANDLERS = ["tests.search.web.test_query.Nothing"]
     answer = client.post(HERE, {"file": SimpleUploadedFile("big.jpg", b"x" * 100_000)}, headers=headers)
     assert answer.status_code == 413
-    assert "together: more than 2000 bytes" in answer.content.decode()
+    assert "together: more than 2 KB" in answer.content.decode()
 
 
 class Nothing(FileUploadHandler):

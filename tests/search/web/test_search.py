@@ -84,7 +84,7 @@ def test_filters_narrow_and_each_can_be_taken_away(client: Client, here: str) ->
 
 def test_the_filter_form_works_without_a_script_and_shows_what_is_chosen(client: Client, here: str) -> None:
     page = Page(client.get(f"{here}&category=plates&box=10,10,40,30"))
-    (form,) = page.all("form", action="/c/tableware/search/", method="get")
+    (form,) = page.all("form", action="/c/tableware/search/", method="get", id="filter-form")
     assert form
     assert page.all("input", type="hidden", name="image", value=here.split("=")[1])
     assert page.all("input", type="hidden", name="box", value="10,10,40,30")
