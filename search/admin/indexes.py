@@ -69,7 +69,7 @@ class SearchIndexAdmin(IndexViews, IndexStates, Calibrating):
         (None, {"fields": ("collection", "name", "feature_model", "is_default")}),
         (_("Coarse search"), {"fields": ("engine", "preset", "factory", "search_params", "rebuild_share")}),
         (_("Fine search"), {"fields": ("fine_depth",)}),
-        (_("Expansion"), {"fields": ("expansion_method", ("expansion_k", "expansion_alpha"), "dba_neighbours")}),
+        (_("Expansion"), {"fields": ("expansion_method", "expansion_k", "expansion_alpha", "dba_neighbours")}),
         (_("Business rules"), {"fields": ("rules", "rules_depth")}),
         (_("Scores"), {"fields": ("cut_off",)}),
     )

@@ -157,7 +157,7 @@ def _code_bytes(index: Any) -> int:
         return codes + 8 * int(index.ntotal) + int(index.nlist) * int(index.code_size)
     if isinstance(index, faiss.IndexBinaryHNSW):
         graph = index.hnsw
-        return codes + 4 * (graph.neighbors.size() + graph.levels.size()) + 8 * graph.offsets.size()
+        return codes + 4 * int(graph.neighbors.size() + graph.levels.size()) + 8 * int(graph.offsets.size())
     return codes
 
 

@@ -85,7 +85,8 @@ class RowIds:
         known, order = self.array, self._order
         places = np.minimum(np.searchsorted(known, ids, sorter=order), self._length - 1)
         rows: Ids = places if order is None else order[places].astype(np.int64)
-        return rows[known[rows] == ids]
+        held: Ids = rows[known[rows] == ids]
+        return held
 
 
 def _common(run: Ids, new: Ids) -> Ids:

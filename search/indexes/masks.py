@@ -30,7 +30,8 @@ class RowMask:
         return cls(bits, length, length)
 
     def holds(self, rows: Ids) -> NDArray[np.bool_]:
-        return ((self.bits[rows >> 3] >> (rows & 7).astype(np.uint8)) & 1).astype(bool)
+        held: NDArray[np.bool_] = ((self.bits[rows >> 3] >> (rows & 7).astype(np.uint8)) & 1).astype(bool)
+        return held
 
     def without(self, rows: Ids) -> RowMask:
         """``rows``: each once."""

@@ -65,13 +65,6 @@ def _set_cells(index: Any) -> None:
     index.cp.min_points_per_centroid = 1  # a warning is of no use: too few are refused anyway
 
 
-def _learn_cells_by_graph(index: Any) -> Any:
-    """Give the index a graph to learn its cells with, and return it: FAISS does not keep it alive."""
-    graph = faiss.IndexHNSWFlat(index.d, GRAPH_LINKS)  # L2: centroids are unit vectors, so the order is the same
-    index.clustering_index = graph
-    return graph
-
-
 def train(index: Any, x: Descriptors) -> None:
     """Teach an index and what it is wrapped in, as FAISS does, but let PCA leave the mean where it is.
 
@@ -93,10 +86,10 @@ def train(index: Any, x: Descriptors) -> None:
         index.refine_index.train(x)
         index.is_trained = True
     elif isinstance(index, faiss.IndexIVF) and index.nlist >= GRAPH_FROM:
-        graph = _learn_cells_by_graph(index)
+        graph = faiss.IndexHNSWFlat(index.d, GRAPH_LINKS)  # L2: centroids are unit vectors, so the order is the same
+        index.clustering_index = graph  # FAISS does not keep it alive
         index.train(x)
         index.clustering_index = None
-        del graph
     else:
         index.train(x)
 
@@ -105,7 +98,7 @@ def code_bytes(index: Any) -> int:
     """Bytes of an index in memory: codes, row numbers in cells, centroids, graph, transforms, tables."""
     index = faiss.downcast_index(index)
     if isinstance(index, faiss.IndexPreTransform):
-        return code_bytes(index.index) + sum(TABLE_ENTRY * t.d_in * t.d_out for t in transforms_of_one(index))
+        return code_bytes(index.index) + sum(map(_matrix, transforms_of_one(index)))
     if isinstance(index, faiss.IndexRefine):
         return code_bytes(index.base_index) + code_bytes(index.refine_index)
     if isinstance(index, faiss.IndexIVF):
@@ -121,6 +114,10 @@ def transforms_of_one(index: Any) -> list[Any]:
     return [faiss.downcast_VectorTransform(index.chain.at(place)) for place in range(index.chain.size())]
 
 
+def _matrix(transform: Any) -> int:
+    return TABLE_ENTRY * int(transform.A.size()) if isinstance(transform, faiss.LinearTransform) else 0
+
+
 def _cells(index: Any) -> int:
     """Codes and 8-byte row numbers of all cells. Fast-scan codes lie in blocks of ``bbs``, the last one padded."""
     lists = index.invlists
@@ -132,7 +129,7 @@ def _cells(index: Any) -> int:
 
 
 def _graph(hnsw: Any) -> int:
-    return TABLE_ENTRY * (hnsw.neighbors.size() + hnsw.levels.size()) + 8 * hnsw.offsets.size()
+    return TABLE_ENTRY * int(hnsw.neighbors.size() + hnsw.levels.size()) + 8 * int(hnsw.offsets.size())
 
 
 def _flat(index: Any) -> int:

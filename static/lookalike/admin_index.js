@@ -39,9 +39,13 @@
   // --- Settings of the expansion: where there is one
 
   const method = form.elements.expansion_method;
-  const numbers = form.querySelector(".field-expansion_k");
-  if (method && numbers) {
-    const show = () => { numbers.hidden = method.value === "none" && !numbers.querySelector(".errorlist"); };
+  const neighbours = form.querySelector(".field-expansion_k");
+  const alpha = form.querySelector(".field-expansion_alpha");
+  if (method && neighbours && alpha) {
+    const show = () => {
+      neighbours.hidden = method.value === "none" && !neighbours.querySelector(".errorlist");
+      alpha.hidden = method.value !== "alpha" && !alpha.querySelector(".errorlist");
+    };
     method.addEventListener("change", show);
     show();
   }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -35,4 +37,4 @@ def test_random_cases() -> None:
         hits = np.sort(rng.choice(np.arange(1, 200), int(rng.integers(0, relevant + 1)), replace=False))
         curve = precision_at_recall(hits, relevant)
         assert curve == pytest.approx(slowly(hits.tolist(), relevant))
-        assert all(a >= b for a, b in zip(curve, curve[1:], strict=False))
+        assert all(a >= b for a, b in pairwise(curve))

@@ -10,10 +10,11 @@ from search.indexes.footprint import estimated_bytes
 from tests.search.indexes.descriptors import clustered
 
 COUNT, DIM = 4000, 64
-FACTORIES = (
-    "exact Flat SQfp16 SQ8 RaBitQ PQ16x4fs HNSW16,SQ8 IVF16,Flat IVF16,SQ8 IVF16,PQ16x4fs IVF16,RaBitQ PCA32,SQ8 "
-    "OPQ16_64,IVF16,PQ16x4fs IVF16,PQ16x4fs,Refine(SQfp16) ITQ64 IVF16,ITQ64 HNSW16,ITQ64"
-).split()
+FACTORIES = [
+    *("exact", "Flat", "SQfp16", "SQ8", "RaBitQ", "PQ16x4fs", "HNSW16,SQ8", "PCA32,SQ8", "OPQ16_64,IVF16,PQ16x4fs"),
+    *("IVF16,Flat", "IVF16,SQ8", "IVF16,PQ16x4fs", "IVF16,RaBitQ", "IVF16,PQ16x4fs,Refine(SQfp16)"),
+    *("ITQ64", "IVF16,ITQ64", "HNSW16,ITQ64"),
+]
 
 
 @pytest.mark.parametrize("factory", FACTORIES)
