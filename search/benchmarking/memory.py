@@ -42,7 +42,8 @@ class Watch:
                 now = status(self.pid)
             except (OSError, ValueError):
                 return
-            self.highest = {name: max(value, self.highest.get(name, 0.0)) for name, value in now.items()}
+            for name, value in now.items():  # none of a process that has ended and was not waited for yet
+                self.highest[name] = max(value, self.highest.get(name, 0.0))
 
 
 def settled(pid: int | str = "self", seconds: float = 2.0) -> dict[str, float]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -99,6 +102,14 @@ def test_more_are_made_of_what_is_there(data) -> None:
     assert np.linalg.norm(grown, axis=1) == pytest.approx(np.ones(5000), abs=2e-3)
     nearest = (grown[2000:] @ np.asarray(data.base, np.float32).T).max(axis=1)
     assert np.median(nearest) > 0.7
+
+
+def test_memory_of_a_process_is_kept_when_it_ended() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.5)"])
+    with Watch(child.pid) as watch:
+        time.sleep(1)
+    child.wait()
+    assert watch.highest["rss"] > 1
 
 
 def test_memory_is_watched() -> None:
