@@ -40,7 +40,7 @@ def figures(name: str, *arguments: str) -> list[dict[str, Any]]:
 
 
 def test_benchmarks_are_found_by_being_there() -> None:
-    assert benchmarking.names() == ["extraction", "search"]
+    assert benchmarking.names() == ["ann", "build", "extraction", "scale", "search"]
 
 
 @pytest.mark.torch
@@ -72,7 +72,7 @@ def test_a_table_is_printed_for_people(pictures: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["nothing"], "extraction, search"),
+        (["nothing"], "ann, build, extraction, scale, search"),
         (["--pictures=/nowhere"], "--pictures"),
         (["--rounds=0"], "--rounds"),
         (["--weights=/nowhere.onnx"], r"/nowhere\.onnx"),
