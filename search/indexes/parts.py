@@ -11,6 +11,9 @@ from search.types import Descriptors
 ROUNDS, POINTS_PER_CELL = 6, 32
 # Cells: from here on each point finds its cell through a graph, or learning 32,768 cells would take an hour.
 GRAPH_FROM, GRAPH_LINKS = 8192, 16
+# FAISS's 40 leaves near-copies in bundles that a search from outside does not reach: of 100,000 crops, 55 of each
+# photo, HNSW32,SQ8 found 0.962 at efSearch 64, with 200 it found 0.996; a build takes four times as long (16 s).
+EF_CONSTRUCTION = 200
 OPQ_ROUNDS, OPQ_POINTS = 10, 65_536
 TABLE_ENTRY = 4  # bytes of a float32, and of a neighbour in a graph
 
@@ -53,6 +56,8 @@ def set_training(index: Any) -> None:
             part.do_polysemous_training = False
         if isinstance(part, faiss.IndexIVF):
             _set_cells(part)
+        if isinstance(part, faiss.IndexHNSW):
+            part.hnsw.efConstruction = EF_CONSTRUCTION
         if hasattr(part, "pq"):
             part.pq.cp.min_points_per_centroid = 1
     for transform in transforms_of(index):
