@@ -10,11 +10,11 @@ from typing import Any
 
 PANELS = [
     ("build, seconds", ["build s"]),
-    ("memory of the process, MiB: building (dark) and serving", ["build: own MiB", "serve: own MiB"]),
+    ("own memory, MiB: building (dark), serving", ["build: own MiB", "serve: own MiB"]),
     ("disk, MiB", ["disk MiB"]),
-    ("a query, milliseconds: p99 (dark) and median", ["p99 ms", "median ms"]),
+    ("a query, ms: p99 (dark), median", ["p99 ms", "median ms"]),
 ]
-WIDTH, HEIGHT, LEFT, TOP = 340, 220, 56, 34
+WIDTH, HEIGHT, LEFT, TOP = 380, 230, 70, 44
 COLOURS = ["#1f4e79", "#5b9bd5"]
 
 
@@ -23,7 +23,7 @@ def panel(title: str, names: list[str], rows: list[dict[str, Any]], x0: int, y0:
     sizes = [math.log10(int(row["pictures"].replace(",", ""))) for row in rows]
     values = [float(row[name]) for row in rows for name in names]
     low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
-    wide, tall = WIDTH - LEFT - 30, HEIGHT - TOP - 40
+    wide, tall = WIDTH - LEFT - 50, HEIGHT - TOP - 50
 
     def at(size: float, value: float) -> tuple[float, float]:
         across = (size - sizes[0]) / ((sizes[-1] - sizes[0]) or 1)
@@ -38,13 +38,13 @@ def panel(title: str, names: list[str], rows: list[dict[str, Any]], x0: int, y0:
     for size, row in zip(sizes, rows, strict=True):
         x = at(size, 10**low)[0]
         parts.append(f'<text x="{x:.1f}" y="{y0 + HEIGHT - 22}" text-anchor="middle">{row["pictures"]}</text>')
-    for name, colour in zip(names, COLOURS, strict=False):
+    for name, colour, below in zip(names, COLOURS, (-7, 16), strict=False):
         points = [at(size, float(row[name])) for size, row in zip(sizes, rows, strict=True)]
         line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
         for (x, y), row in zip(points, rows, strict=True):
             parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>')
-            parts.append(f'<text x="{x:.1f}" y="{y - 7:.1f}" text-anchor="middle">{float(row[name]):,g}</text>')
+            parts.append(f'<text x="{x:.1f}" y="{y + below:.1f}" text-anchor="middle">{float(row[name]):,g}</text>')
     return "".join(parts)
 
 
