@@ -7,7 +7,7 @@ from typing import Any
 from search.indexes.faiss_module import faiss
 from search.types import Descriptors
 
-# k-means: FAISS's 25 rounds over 256 points a cell take fourteen times as long for 0.989 instead of 0.980 (decision 12).
+# k-means: FAISS's 25 rounds over 256 points a cell take fourteen times as long, for 0.989 and not 0.980 (decision 12).
 ROUNDS, POINTS_PER_CELL = 6, 32
 # Cells: from here on each point finds its cell through a graph, or learning 32,768 cells would take an hour.
 GRAPH_FROM, GRAPH_LINKS = 8192, 16
