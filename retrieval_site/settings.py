@@ -140,6 +140,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "search.embed_pending": {"queue": "gpu"},
+    "search.training_run": {"queue": "gpu"},
     "search.build_run": {"queue": "cpu"},
     "search.evaluation_run": {"queue": "cpu"},
     "search.duplicates_scan": {"queue": "cpu"},
@@ -154,6 +155,7 @@ MEDIA_ROOT = env_path("MEDIA_ROOT", DATA_DIR / "media")
 MEDIA_URL = "/media/"
 INDEX_ROOT = env_path("INDEX_ROOT", DATA_DIR / "indexes")
 WEIGHTS_ROOT = env_path("WEIGHTS_ROOT", DATA_DIR / "weights")
+TRAINING_ROOT = env_path("TRAINING_ROOT", DATA_DIR / "training")
 IMAGE_MAX_BYTES = env_int("IMAGE_MAX_BYTES", 32 * 1024 * 1024)
 IMAGE_MAX_PIXELS = env_int("IMAGE_MAX_PIXELS", 100_000_000)
 ARCHIVE_MAX_BYTES = env_int("ARCHIVE_MAX_BYTES", 8 * 1024**3)

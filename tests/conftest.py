@@ -101,6 +101,7 @@ def own_folders(tmp_path: Path, settings: Any) -> None:
     settings.MEDIA_ROOT = tmp_path / "media"
     settings.INDEX_ROOT = tmp_path / "indexes"
     settings.WEIGHTS_ROOT = tmp_path / "weights"
+    settings.TRAINING_ROOT = tmp_path / "training"
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ class Pooling(StrEnum):
     MEAN = "mean"
     MAX = "max"
     GEM = "gem"
+    RMAC = "rmac"
 
 
 class Runtime(StrEnum):
@@ -35,6 +36,9 @@ class ExtractorSpec:
     weights_sha256: str = ""
     pooling: Pooling = Pooling.MEAN
     gem_p: float = 3.0
+    power: float = 1.0
+    scales: tuple[float, ...] = ()
+    flip: bool = False
     preprocessing: Mapping[str, object] = field(default_factory=dict)
     runtime: Runtime = Runtime.AUTO
     projection: str = ""

@@ -12,9 +12,11 @@ from search.models.evaluation import EvaluationRun, QueryResult
 from search.models.features import Embedding, FeatureModel
 from search.models.indexes import Engine, IndexBuild, SearchIndex
 from search.models.queries import SearchLog, UploadedQuery
+from search.models.training import AttributeProposal, TrainingRun
 
 __all__ = [
     "ApiKey",
+    "AttributeProposal",
     "DecidedPair",
     "DuplicateGroup",
     "DuplicateMember",
@@ -29,5 +31,6 @@ __all__ = [
     "Scope",
     "SearchIndex",
     "SearchLog",
+    "TrainingRun",
     "UploadedQuery",
 ]

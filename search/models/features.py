@@ -38,6 +38,20 @@ class FeatureModel(models.Model):
         _("pooling"), max_length=10, choices=[(p.value, p.value) for p in Pooling], default=Pooling.MEAN.value
     )
     gem_p = models.FloatField(_("GeM exponent"), default=3.0)
+    power = models.FloatField(
+        _("power"),
+        default=1.0,
+        help_text=_("Of each pooled value, sign kept, before its length is made 1. 0.5: square roots. 1: none."),
+    )
+    scales = models.JSONField(
+        _("scales"),
+        default=list,
+        blank=True,
+        help_text=_("Descriptors of the picture at these sizes are averaged: [1, 0.7071]. Empty: as it is."),
+    )
+    flip = models.BooleanField(
+        _("flip"), default=False, help_text=_("The mirrored picture's descriptor is averaged in.")
+    )
     preprocessing = models.JSONField(
         _("preprocessing"),
         default=dict,
@@ -63,6 +77,16 @@ class FeatureModel(models.Model):
         verbose_name=_("projected from"),
         help_text=_("Its stored embeddings are projected, so that no picture goes through the network again."),
     )
+    quantised_from = models.ForeignKey(
+        "self",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="quantised",
+        verbose_name=_("8 bits of"),
+    )
+    quantisation = models.JSONField(_("what 8 bits cost"), default=dict, blank=True, editable=False)
     dim = models.PositiveIntegerField(_("dimensions"), default=0, editable=False)
     fingerprint = models.CharField(_("fingerprint"), max_length=64, blank=True, editable=False)
     is_default = models.BooleanField(_("default for new collections"), default=False)
@@ -89,6 +113,9 @@ class FeatureModel(models.Model):
             weights_sha256=self.weights_sha256,
             pooling=Pooling(self.pooling),
             gem_p=self.gem_p,
+            power=self.power,
+            scales=tuple(self.scales),
+            flip=self.flip,
             preprocessing=dict(self.preprocessing),
             runtime=Runtime(self.runtime),
             projection=self.projection,

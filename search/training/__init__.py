@@ -1,0 +1,1 @@
+"""Networks that learn: fine-tuning, distillation, quantisation. Plain Python over torch, no Django."""
