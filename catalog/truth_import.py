@@ -22,7 +22,9 @@ LISTED = 200  # of the missing pictures kept by name
 
 class OtherRelevance(LookalikeError):
     code = "other_relevance"
-    text = gettext_noop("The benchmark %(name)s is relevant by %(relevance)s, so labels would not count.")
+    text = gettext_noop(
+        "In the benchmark %(name)s, pictures of the same %(relevance)s are relevant: labels would not count."
+    )
     cure = gettext_noop("Choose another name.")
 
 

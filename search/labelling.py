@@ -29,7 +29,9 @@ GRADES = (Grade.EASY, Grade.HARD, Grade.JUNK, Grade.NEGATIVE)  # in the order of
 
 class LabelsDoNotCount(LookalikeError):
     code = "labels_do_not_count"
-    text = gettext_noop("The benchmark %(name)s is relevant by %(relevance)s: labels would not count.")
+    text = gettext_noop(
+        "In the benchmark %(name)s, pictures of the same %(relevance)s are relevant: labels would not count."
+    )
     cure = gettext_noop("Make a benchmark whose relevance is its labels.")
     status = 409
 

@@ -41,7 +41,7 @@ class SeveralProducts(LookalikeError):
 
 class NotReopenable(LookalikeError):
     code = "not_reopenable"
-    text = gettext_noop("Only a group whose pictures were kept can be decided on again; this one is: %(state)s.")
+    text = gettext_noop("Only a group that was kept or dismissed can be decided on again; this one is: %(state)s.")
     status = 409
 
 

@@ -107,7 +107,7 @@ def test_what_cannot_be_saved(query: Query) -> None:
     with pytest.raises(ValueError, match="superb"):
         labels_save(query, {gallery.pk: "superb"})
     query.benchmark.relevance = Relevance.CATEGORY
-    with pytest.raises(LabelsDoNotCount, match="by category"):
+    with pytest.raises(LabelsDoNotCount, match="same category"):
         labels_save(query, {gallery.pk: "easy"})
     assert not Label.objects.exists()
 
