@@ -1,22 +1,26 @@
-"""Extractor: preprocess -> network -> pooling -> L2, and where there is a projection: -> PCA or whitening -> L2."""
+"""Extractor: preprocess -> network -> pooling -> power -> L2, for each view of a picture; -> mean -> L2; where there is
+a projection: -> PCA or whitening -> L2."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
+from numpy.typing import NDArray
 
 from search.extraction import backbones
 from search.extraction.backbones import Backbone
-from search.extraction.errors import BadConfiguration, UnsupportedNetwork
+from search.extraction.errors import BadConfiguration, ExtractionError, UnsupportedNetwork
 from search.extraction.fingerprint import fingerprint
-from search.extraction.pooling import l2_normalise, pool
+from search.extraction.pooling import l2_normalise, pool, signed_power
 from search.extraction.preprocess import Pixels, prepare
 from search.extraction.projection import Projection
 from search.extraction.runtimes import Place
 from search.extraction.spec import ExtractorSpec
+from search.extraction.views import Views, check_scales, sides_of
 from search.extraction.weights import locate
 from search.types import Descriptors
 
@@ -30,11 +34,11 @@ class Extractor:
 
     def __init__(self, backbone: Backbone, spec: ExtractorSpec, projection: Projection | None = None) -> None:
         self._backbone, self._spec, self._projection = backbone, spec, projection
-        self.min_side = backbone.preprocessing.min_side
-        side = backbone.preprocessing.crop
-        maps = backbone.network.run(np.full((1, side, side, 3), 127, np.uint8))
-        if maps.ndim not in (2, 4) or maps.shape[0] != 1:
-            raise UnsupportedNetwork(name=spec.backbone, reason=f"its output has the shape {maps.shape}")
+        self._views = _views(backbone, spec)
+        self._how = backbone.preprocessing.at(self._views.sides[0])
+        self.min_side = self._how.min_side
+        maps, *_ = [_tried(backbone, spec, side) for side in self._views.sides]
+        self._map_shape = maps.shape[1:] if maps.ndim == 4 else ()
         self.dim = int(maps.shape[1])
         if projection is not None:
             self.dim = projection.apply(np.zeros((1, self.dim), np.float32)).shape[1]
@@ -44,20 +48,33 @@ class Extractor:
             preprocessing=backbone.preprocessing,
             precision=backbone.network.precision,
             maps=maps.ndim == 4,
+            sides=self._views.sides,
             projection=projection.identity if projection is not None else "",
         )
 
     def prepare(self, image: PIL.Image.Image) -> Pixels:
         """The part that needs no network: uint8 (side, side, 3). Releases the GIL, so threads help."""
-        return prepare(image, self._backbone.preprocessing)
+        return prepare(image, self._how)
 
     def describe(self, pixels: Pixels) -> Descriptors:
         """Prepared pixels, uint8 (n, side, side, 3) -> float32 (n, dim), rows L2-normalised."""
         if not len(pixels):
             return np.zeros((0, self.dim), np.float32)
-        return self.project(
-            l2_normalise(pool(self._backbone.network.run(pixels), self._spec.pooling, self._spec.gem_p))
-        )
+        views = [self._view(view) for view in self._views.of(pixels, self._how.interpolation)]
+        return self.project(views[0] if len(views) == 1 else l2_normalise(np.sum(views, axis=0)))
+
+    def _view(self, pixels: Pixels) -> Descriptors:
+        pooled = pool(self._backbone.network.run(pixels), self._spec.pooling, self._spec.gem_p)
+        return l2_normalise(signed_power(pooled, self._spec.power))
+
+    def maps(self, pixels: Pixels) -> NDArray[np.float32]:
+        """Prepared pixels, uint8 (n, side, side, 3) -> what is pooled, float32 (n, c, h, w), of the largest view.
+
+        Raises UnsupportedNetwork where the network gives vectors.
+        """
+        if not self._map_shape:
+            raise UnsupportedNetwork(name=self._spec.backbone, reason="it gives vectors, not feature maps")
+        return self._backbone.network.run(pixels) if len(pixels) else np.zeros((0, *self._map_shape), np.float32)
 
     def project(self, pooled: Descriptors) -> Descriptors:
         """The last step on its own: descriptors (n, d) of the same extractor without a projection -> (n, dim)."""
@@ -70,14 +87,44 @@ class Extractor:
         return self.describe(np.stack([self.prepare(image) for image in images]))
 
 
+def _views(backbone: Backbone, spec: ExtractorSpec) -> Views:
+    crop = backbone.preprocessing.crop
+    views = Views(sides_of(crop, spec.scales), spec.flip)
+    if backbone.fixed_size and views.sides != (crop,):
+        raise BadConfiguration(reason=f"{spec.backbone} takes pictures of {crop} pixels only, so no scales but 1")
+    return views
+
+
+def _tried(backbone: Backbone, spec: ExtractorSpec, side: int) -> NDArray[np.float32]:
+    """What the network gives for a grey picture of this size."""
+    grey = np.full((1, side, side, 3), 127, np.uint8)
+    try:
+        found = backbone.network.run(grey)
+    except ExtractionError:
+        raise
+    except Exception as error:  # each runtime has its own, and not all are public
+        reason = f"it does not take pictures of {side} x {side} pixels ({_last_line(error)})"
+        raise UnsupportedNetwork(name=spec.backbone, reason=reason) from error
+    if found.ndim not in (2, 4) or found.shape[0] != 1:
+        raise UnsupportedNetwork(name=spec.backbone, reason=f"its output has the shape {found.shape}")
+    return found
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+
+
 def build_extractor(
     spec: ExtractorSpec, *, device: str = "auto", threads: int = 0, weights_dir: Path | None = None
 ) -> Extractor:
     """Open what ``spec`` names; device auto, cpu or cuda; threads 0: all cores. Raises ExtractionError subclasses."""
     if device not in ("auto", "cpu", "cuda"):
         raise BadConfiguration(reason=f"the device {device!r} is none of auto, cpu, cuda")
-    if not spec.gem_p > 0:
+    if not 0 < spec.gem_p < math.inf:
         raise BadConfiguration(reason=f"gem_p={spec.gem_p} is not above zero")
+    if not 0 < spec.power <= 1:
+        raise BadConfiguration(reason=f"power={spec.power} is not above zero and at most one")
+    check_scales(spec.scales)
     projection = None
     if spec.projection:
         path, _ = locate(spec.projection, "", weights_dir)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +12,7 @@ from search.types import Descriptors
 
 Array = NDArray[np.float32]
 EPSILON = 1e-6
+OVERLAP, MOST_EXTRA = 0.4, 6  # of R-MAC: wanted of neighbouring regions; regions that a long map may have more
 
 
 def mean(maps: Array) -> Array:
@@ -40,13 +43,66 @@ def gem(maps: Array, p: float) -> Array:
     return np.asarray(top[:, :, 0, 0] * np.power(powers, 1.0 / p), np.float32)
 
 
+def rmac(maps: Array) -> Array:
+    """Sum over regions of their maxima, each of length one, (n, c, h, w) -> (n, c): R-MAC.
+
+    Tolias, Sicre and Jégou, Particular object retrieval with integral max-pooling, ICLR 2016, section 3.2 and eq. 4,
+    without the whitening of each region: whitening is a projection of the whole here.
+    """
+    found = (
+        l2_normalise(maps[:, :, y : y + high, x : x + wide].max(axis=(2, 3)))
+        for y, x, high, wide in regions(maps.shape[2], maps.shape[3])
+    )
+    return np.asarray(sum(found), np.float32)
+
+
+@cache
+def regions(high: int, wide: int, levels: int = 3) -> tuple[tuple[int, int, int, int], ...]:
+    """The squares of R-MAC, each (y, x, height, width), as the authors' published code lays them.
+
+    First the whole map, which the paper's text leaves out. Then for each level l squares of floor(2 short / (l + 1)),
+    l of them along the short side and l + extra along the long one, evenly spread; ``extra`` is what brings the
+    overlap of neighbours at level 1 nearest to 40 %.
+    """
+    short, extra = min(high, wide), _extra(high, wide)
+    found = [(0, 0, high, wide)]
+    for level in range(1, levels + 1):
+        if not (side := 2 * short // (level + 1)):
+            continue
+        rows = _starts(high, side, level + (extra if high > wide else 0))
+        columns = _starts(wide, side, level + (extra if wide > high else 0))
+        found += [(y, x, side, side) for y in rows for x in columns]
+    return tuple(found)
+
+
+def _extra(high: int, wide: int) -> int:
+    """Regions along the long side beyond those along the short one."""
+    short, long = sorted((high, wide))
+    if short == long:
+        return 0
+    return min(range(1, MOST_EXTRA + 1), key=lambda extra: abs(1 - (long - short) / extra / short - OVERLAP))
+
+
+def _starts(length: int, side: int, count: int) -> list[int]:
+    return [0] if count == 1 else [step * (length - side) // (count - 1) for step in range(count)]
+
+
 def pool(maps: Array, pooling: Pooling, gem_p: float = 3.0) -> Array:
     """(n, c, h, w) -> (n, c). What is (n, c) already passes through."""
     if maps.ndim == 2:
         return maps
     if pooling is Pooling.GEM:
         return gem(maps, gem_p)
-    return maximum(maps) if pooling is Pooling.MAX else mean(maps)
+    return {Pooling.MAX: maximum, Pooling.RMAC: rmac, Pooling.MEAN: mean}[pooling](maps)
+
+
+def signed_power(x: Array, power: float) -> Array:
+    """sign(x) |x|^power of each number; 1 changes nothing.
+
+    Perronnin, Sánchez and Mensink, Improving the Fisher kernel for large-scale image classification, ECCV 2010,
+    section 2.2. 0.5 keeps the loudest channels from deciding alone.
+    """
+    return x if power == 1 else np.asarray(np.copysign(np.abs(x) ** np.float32(power), x), np.float32)
 
 
 def l2_normalise(x: Array) -> Descriptors:

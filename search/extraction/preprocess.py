@@ -66,6 +66,11 @@ class Preprocessing:
             )
         return replace(self, **{name: _typed(name, value) for name, value in values.items()})
 
+    def at(self, side: int) -> Preprocessing:
+        """The same view of a picture at ``side`` x ``side`` pixels."""
+        resize = max(side, round(self.resize * side / self.crop)) if self.fit == "crop" else self.resize
+        return self if side == self.crop else replace(self, crop=side, resize=resize)
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -27,7 +27,8 @@ class ExtractorSpec:
 
     ``preprocessing`` overrides the backbone's own: resize (short side, pixels), crop (pixels), mean and
     std (three numbers each, in pixel values 0 to 255). ``projection`` is a file of PCA or whitening; its SHA-256 is
-    that of its numbers.
+    that of its numbers. ``power``: sign kept, of what was pooled, before its length becomes one. ``scales`` (of the
+    network's own input size) and ``flip``: descriptors of the picture at these sizes, and mirrored, are averaged.
     """
 
     backbone: str

@@ -20,11 +20,15 @@ from search.extraction.spec import ExtractorSpec
 
 @dataclass(frozen=True)
 class Backbone:
-    """An open network: how its pictures are prepared, and ``identity``, the hash of the numbers in it."""
+    """An open network: how its pictures are prepared, and ``identity``, the hash of the numbers in it.
+
+    ``fixed_size``: it takes pictures of its own size only.
+    """
 
     network: Network
     preprocessing: Preprocessing
     identity: str
+    fixed_size: bool = False
 
 
 class Family(Protocol):

@@ -186,4 +186,4 @@ def load(spec: ExtractorSpec, place: Place) -> Backbone:
     if spec.preprocessing:
         raise BadConfiguration(reason=f"{NAME} takes no preprocessing")
     how = Preprocessing(resize=SIDE, crop=SIDE, fit="squash")
-    return Backbone(ColorGradient(), how, hashlib.sha256(f"{NAME} {VERSION} {WEIGHTS}".encode()).hexdigest())
+    return Backbone(ColorGradient(), how, hashlib.sha256(f"{NAME} {VERSION} {WEIGHTS}".encode()).hexdigest(), True)

@@ -24,7 +24,7 @@ class Network(Protocol):
     precision: str
 
     def run(self, pixels: Pixels) -> NDArray[np.float32]:
-        """uint8 (n, side, side, 3), n >= 1 -> (n, c, h, w) or (n, c)."""
+        """uint8 (n, side, side, 3), n >= 1 -> (n, c, h, w) or (n, c). Any side that the network can take."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock
@@ -51,7 +52,8 @@ class OpenVinoNetwork:
     def __init__(self, path: Path, how: Preprocessing, place: Place, output: str = "") -> None:
         if place.device == "cuda":
             raise RuntimeMissing(runtime="openvino", reason="it does not run on CUDA devices")
-        self._threads = place.threads
+        self._threads, self._side = place.threads, how.crop
+        self._siblings: dict[int, OpenVinoNetwork] = {}  # for pictures of other sizes, see _at
         self._lock = Lock()
         self._compiled: Any = None
         self._free: SimpleQueue[Any] = SimpleQueue()
@@ -64,8 +66,22 @@ class OpenVinoNetwork:
             raise UnsupportedNetwork(name=path.name, reason=str(error).strip().splitlines()[-1]) from error
 
     def run(self, pixels: Pixels) -> NDArray[np.float32]:
+        if pixels.shape[1] != self._side:
+            return self._at(pixels.shape[1]).run(pixels)
         pixels = np.ascontiguousarray(pixels)
         return self._run_few(pixels) if len(pixels) <= CHUNK // 2 else self._run_many(pixels)
+
+    def _at(self, side: int) -> OpenVinoNetwork:
+        """The same network for pictures of this size: a fixed shape runs faster than a dynamic one."""
+        with self._lock:
+            if side not in self._siblings:
+                sibling = copy(self)
+                sibling._model, sibling._side, sibling._siblings = self._model.clone(), side, {}
+                sibling._model.reshape([-1, side, side, 3])
+                sibling._compiled, sibling._free, sibling._lock = None, SimpleQueue(), Lock()
+                sibling._bulk, sibling._bulk_lock = None, Lock()
+                self._siblings[side] = sibling
+            return self._siblings[side]
 
     def _compile(self, hint: str) -> Any:
         # No pinning: several processes on one machine would all pin to the same cores.

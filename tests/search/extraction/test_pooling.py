@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from search.extraction.pooling import gem, l2_normalise, pool
+from search.extraction.pooling import gem, l2_normalise, pool, regions, rmac, signed_power
 from search.extraction.spec import Pooling
 
 maps = hnp.arrays(
@@ -33,7 +35,7 @@ def by_loops(x: np.ndarray, pooling: Pooling, p: float) -> np.ndarray:
     return out
 
 
-@pytest.mark.parametrize("pooling", list(Pooling))
+@pytest.mark.parametrize("pooling", [Pooling.MEAN, Pooling.MAX, Pooling.GEM])
 @given(x=maps, p=st.floats(1, 6))
 def test_against_loops(pooling: Pooling, x: np.ndarray, p: float) -> None:
     result = pool(x, pooling, p)
@@ -63,3 +65,70 @@ def test_vectors_pass_through() -> None:
 def test_l2_of_rows_of_any_size() -> None:
     x = np.array([[3, 4], [0, 0], [3e-30, 4e-30], [3e30, 4e30]], np.float32)
     assert np.allclose(l2_normalise(x), [[0.6, 0.8], [0, 0], [0.6, 0.8], [0.6, 0.8]])
+
+
+# --- R-MAC ------------------------------------------------------------------------------------------
+
+
+def published_grid(high: int, wide: int) -> list[tuple[int, int, int, int]]:
+    """(y, x, height, width) written down from the paper's section 3.2 with centres in floating point, as in MATLAB."""
+    short = min(high, wide)
+    gaps = [(max(high, wide) - short) / (steps - 1) for steps in range(2, 8)]
+    misses = [abs((short**2 - short * gap) / short**2 - 0.4) for gap in gaps]
+    best = misses.index(min(misses)) + 1
+    more_wide, more_high = best * (wide > high), best * (high > wide)
+    grid = [(0, 0, high, wide)]
+    for level in (1, 2, 3):
+        side = math.floor(2 * short / (level + 1))
+        half = math.floor(side / 2 - 1)
+        across = (wide - side) / max(level + more_wide - 1, 1)
+        down = (high - side) / max(level + more_high - 1, 1)
+        lefts = [math.floor(half + i * across) - half for i in range(level + more_wide)]
+        tops = [math.floor(half + i * down) - half for i in range(level + more_high)]
+        grid += [(top, left, side, side) for top in tops for left in lefts if side]
+    return grid
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (3, 3), (4, 4), (7, 7), (10, 10), (14, 14), (56, 56)])
+def test_regions_of_a_square_map(shape: tuple[int, int]) -> None:
+    assert list(regions(*shape)) == published_grid(*shape)
+    assert len(regions(*shape)) == (2 if shape == (1, 1) else 1 + 1 + 4 + 9)
+
+
+@given(high=st.integers(1, 40), wide=st.integers(1, 40))
+def test_regions_of_any_map_are_the_published_ones_and_lie_in_it(high: int, wide: int) -> None:
+    found = regions(high, wide)
+    assert list(found) == published_grid(high, wide)
+    assert all(y >= 0 and y + h <= high and x >= 0 and x + w <= wide for y, x, h, w in found)
+
+
+def test_regions_by_hand() -> None:
+    assert regions(7, 7)[2:6] == ((0, 0, 4, 4), (0, 3, 4, 4), (3, 0, 4, 4), (3, 3, 4, 4))
+    assert [x for _, x, _, _ in regions(7, 7)[6:9]] == [0, 2, 4]
+    # 6 x 10: an extra region of side 6 along the long side overlaps by 1 - 4 / 6, nearer to 0.4 than two (1 - 2 / 6)
+    assert regions(6, 10)[:3] == ((0, 0, 6, 10), (0, 0, 6, 6), (0, 4, 6, 6))
+
+
+@given(x=maps)
+def test_rmac_against_loops(x: np.ndarray) -> None:
+    n, c, high, wide = x.shape
+    out = np.zeros((n, c))
+    for i in range(n):
+        for top, left, h, w in published_grid(high, wide):
+            v = [
+                max(float(x[i, j, y, z]) for y in range(top, top + h) for z in range(left, left + w)) for j in range(c)
+            ]
+            length = math.sqrt(sum(value * value for value in v))
+            out[i] += [value / length if length else 0.0 for value in v]
+    assert np.allclose(rmac(x), out, rtol=1e-4, atol=1e-5)
+    assert np.array_equal(pool(x, Pooling.RMAC), rmac(x))
+
+
+# --- power ------------------------------------------------------------------------------------------
+
+
+def test_signed_power() -> None:
+    x = np.array([[4, -9, 0, 1e-30]], np.float32)
+    assert np.allclose(signed_power(x, 0.5), [[2, -3, 0, 1e-15]])
+    assert signed_power(x, 0.5).dtype == np.float32
+    assert signed_power(x, 1.0) is x
