@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from PIL import Image, UnidentifiedImageError
 
 from catalog.colours import to_srgb
+from catalog.dicom.signature import HEAD, is_dicom
 from catalog.errors import LookalikeError, gettext_noop
 
 try:
@@ -36,6 +37,7 @@ SUFFIXES = {
     "TIFF": ".tif",
     "AVIF": ".avif",
     "HEIF": ".heic",
+    "DICOM": ".dcm",
 }
 THUMBNAIL_SIDE = 320
 ORIENTATION = 0x0112  # EXIF
@@ -64,7 +66,7 @@ class EmptyPicture(PictureError):
 class UnsupportedFormat(PictureError):
     code = "unsupported_format"
     text = gettext_noop("This is not a picture in a format that can be read.")
-    cure = gettext_noop("Send it as JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF.")
+    cure = gettext_noop("Send it as JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or DICOM.")
     status = 415
 
 
@@ -80,12 +82,6 @@ class PdfNotPicture(UnsupportedFormat):
 
 class SvgUnsupported(UnsupportedFormat):
     text = gettext_noop("This is an SVG, a drawing without pixels; it cannot be searched with.")
-    cure = gettext_noop("Export it as PNG and send that.")
-
-
-class DicomUnsupported(UnsupportedFormat):
-    code = "dicom_unsupported"
-    text = gettext_noop("This is a DICOM file; DICOM pictures cannot be read yet.")
     cure = gettext_noop("Export it as PNG and send that.")
 
 
@@ -125,7 +121,8 @@ class BadBox(PictureError):
 @dataclass(frozen=True)
 class Limits:
     max_bytes: int = 32 * 1024 * 1024
-    max_pixels: int = 100_000_000
+    max_pixels: int = 100_000_000  # of one frame
+    max_frames: int = 2000  # of a DICOM file
 
 
 DEFAULT_LIMITS = Limits()
@@ -166,11 +163,13 @@ class Picture:
 def decode(
     data: bytes, *, min_side: int | None = None, limits: Limits = DEFAULT_LIMITS, sha256: str | None = None
 ) -> Picture:
-    """Decode the first frame of a picture. Raises a PictureError.
+    """Decode the first frame of a picture; of DICOM as its first window shows it. Raises a PictureError.
 
     ``min_side``: a JPEG may be decoded at 1/2, 1/4 or 1/8 so long as its short side keeps that many pixels.
     ``sha256``: of ``data``, from a caller who has hashed it already.
     """
+    if is_dicom(data[:HEAD]):
+        return _dicom(data, limits, sha256)
     check_size(len(data), limits)
     with _open(data, limits) as im:
         width, height = im.size
@@ -191,6 +190,17 @@ def decode(
         pixels = pixels.transpose(UPRIGHT[orientation])
         width, height = (height, width) if orientation >= 5 else (width, height)
     return Picture(pixels, kind, width, height, sha256 or hashlib.sha256(data).hexdigest(), len(data))
+
+
+def _dicom(data: bytes, limits: Limits, sha256: str | None) -> Picture:
+    """Apart, so that nobody pays for pydicom who has no DICOM."""
+    from catalog.dicom.reading import dicom_open
+    from catalog.dicom.rendering import render
+
+    greys = render(dicom_open(data, limits), 1).pixels
+    pixels = Image.fromarray(greys).convert("RGB")
+    digest = sha256 or hashlib.sha256(data).hexdigest()
+    return Picture(pixels, "DICOM", pixels.width, pixels.height, digest, len(data))
 
 
 def thumbnail(pixels: Image.Image, side: int = THUMBNAIL_SIDE) -> bytes:
@@ -242,14 +252,11 @@ def _orientation(im: Image.Image) -> int:
 _MAGIC = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF....WEBP|BM|II\*\x00|MM\x00\*|....ftypavi[fs]", re.DOTALL)
 _HEIC = re.compile(rb"....ftyp(hei[cxms]|hev[cx]|mif1|msf1)", re.DOTALL)
 _SVG = re.compile(rb"(\xef\xbb\xbf)?\s*<(\?xml|!--|!doctype svg|svg[\s>])", re.IGNORECASE)
-_DICOM = re.compile(rb".{128}DICM|[\x02\x08]\x00[\x00-\x20]\x00(UL|UI|CS|SH|LO|OB)", re.DOTALL)
 
 
 def _unknown(data: bytes) -> PictureError:
     """Why Pillow knew no format: the most helpful error there is."""
     head = data[:512]
-    if _DICOM.match(head):
-        return DicomUnsupported()
     if _HEIC.match(head):
         return BrokenPicture() if HEIF else HeicUnsupported()
     if b"%PDF-" in head:  # not always the very first bytes

@@ -87,7 +87,7 @@ def test_the_pages_own_script_gets_the_address_as_json(
         (b"", 400, "empty"),
         (b"Dear Sir or Madam,\n", 415, "text file"),
         (factories.picture(1)[:900], 400, "truncated"),
-        (b"\0" * 128 + b"DICM" + b"\0" * 64, 415, "DICOM"),
+        (b"\0" * 128 + b"DICM" + b"\0" * 64, 400, "DICOM"),
     ],
 )
 def test_what_is_no_picture_is_refused_with_its_cause(
