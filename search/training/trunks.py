@@ -1,0 +1,149 @@
+"""Networks as torch modules whose parameters may move, cut into stages; and how they are kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from search.extraction.backbones import torchvision as family
+from search.extraction.backbones.onnx import NAME as ONNX
+from search.extraction.backbones.onnx import card_of
+from search.extraction.errors import BadConfiguration
+from search.extraction.preprocess import Preprocessing
+from search.extraction.spec import ExtractorSpec
+from search.extraction.weights import locate
+from search.training.trainable import TRUNK, check_trainable, require_torch, shipped
+
+
+@dataclass
+class Trunk:
+    """``module``: float (N, 3, H, W), normalised -> (N, dim, h, w) or (N, dim). ``kind``: what to build it from again."""
+
+    module: nn.Module
+    preprocessing: Preprocessing
+    dim: int
+    kind: dict[str, str]
+
+
+def trunk_of(spec: ExtractorSpec, weights_dir: Path | None) -> Trunk:
+    """What ``spec`` names, in torch. Raises TorchMissing, NotTrainable, and what opening weights raises."""
+    require_torch()
+    check_trainable(spec, spec.backbone, weights_dir)
+    module, own, kind = _opened(spec, weights_dir)
+    how = own.overridden(spec.preprocessing)
+    with torch.inference_mode():
+        found = module.eval()(torch.zeros(1, 3, how.crop, how.crop))
+    return Trunk(module, how, int(found.shape[1]), kind)
+
+
+def _opened(spec: ExtractorSpec, weights_dir: Path | None) -> tuple[nn.Module, Preprocessing, dict[str, str]]:
+    if spec.backbone == ONNX:
+        return _made_by_us(spec, weights_dir)
+    if path := shipped(spec.backbone):
+        from search.training.student import load
+
+        return load(path), _carded(path), {"backbone": spec.backbone}
+    module, how, _ = family.build(spec, weights_dir)
+    return module, how, {"backbone": spec.backbone, "layer": spec.layer}
+
+
+def _made_by_us(spec: ExtractorSpec, weights_dir: Path | None) -> tuple[nn.Module, Preprocessing, dict[str, str]]:
+    path, _ = locate(spec.weights, spec.weights_sha256, weights_dir)
+    kind = {name: str(value) for name, value in card_of(path)[TRUNK].items()}
+    module = blank(kind)
+    load_into(module, path.with_suffix(".safetensors"))
+    return module, _carded(path), kind
+
+
+def _carded(path: Path) -> Preprocessing:
+    card = card_of(path)
+    return Preprocessing().overridden({name: card[name] for name in Preprocessing().as_dict() if name in card})
+
+
+def blank(kind: Mapping[str, str]) -> nn.Module:
+    """The network that ``Trunk.kind`` describes, its numbers still to be filled in."""
+    backbone, layer = kind["backbone"], kind.get("layer", "")
+    if backbone in family.AT:
+        return family.build(ExtractorSpec(backbone, layer, "none"), None)[0]
+    from search.training.student import build_student
+
+    return build_student()
+
+
+def load_into(module: nn.Module, path: Path) -> None:
+    """Fill in numbers from a safetensors file. Raises BadConfiguration where it is of another network."""
+    from safetensors.torch import load_file
+
+    try:
+        state = load_file(path)
+        own = module.state_dict()
+        module.load_state_dict({name: value.to(own[name].dtype) for name, value in state.items() if name in own})
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise BadConfiguration(reason=f"{path.name} is no file of this network: {reason}") from error
+
+
+def save_weights(module: nn.Module, path: Path) -> Path:
+    """Numbers as a safetensors file, whole or not at all."""
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(".new")
+    save_file({name: value.detach().cpu().contiguous().clone() for name, value in module.state_dict().items()}, new)
+    new.replace(path)
+    return path
+
+
+def export(trunk: Trunk, path: Path, card: Mapping[str, Any]) -> Path:
+    """NAME.onnx, NAME.json and NAME.safetensors beside each other; the last makes it trainable again."""
+    from search.training.export import export_trunk
+
+    save_weights(trunk.module, path.with_suffix(".safetensors"))
+    return export_trunk(trunk.module, path, trunk.preprocessing, {**card, TRUNK: trunk.kind})
+
+
+def stages(module: nn.Module) -> list[list[nn.Parameter]]:
+    """The parameters stage by stage, from the picture to the map.
+
+    Wrappers with a single child are looked through; of what is then found, single layers next to each other (a stem's
+    convolution and its norm) are one stage.
+    """
+    children = _children(module)
+    while len(children) == 1 and _children(children[0]):
+        children = _children(children[0])
+    found: list[list[nn.Parameter]] = []
+    was_layer = False
+    for child in children:
+        is_layer = not _children(child)
+        if is_layer and was_layer:
+            found[-1] += list(child.parameters())
+        else:
+            found.append(list(child.parameters()))
+        was_layer = is_layer
+    return found
+
+
+def _children(module: nn.Module) -> Sequence[nn.Module]:
+    """Those with parameters."""
+    return [child for child in module.children() if any(True for _ in child.parameters())]
+
+
+def norms(module: nn.Module) -> list[nn.Module]:
+    """Its batch-norm layers, whose running statistics a small set would spoil."""
+    return [part for part in module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+
+
+def at_side(trunk: Trunk, side: int) -> Preprocessing:
+    """The network's preprocessing scaled to ``side`` pixels."""
+    how = trunk.preprocessing
+    return replace(how, crop=side, resize=max(side, round(how.resize * side / how.crop)))
+
+
+def describe(kind: Mapping[str, str]) -> str:
+    return json.dumps(dict(kind), sort_keys=True)
