@@ -38,6 +38,9 @@ class Extractor:
         self._how = backbone.preprocessing.at(self._views.sides[0])
         self.min_side = self._how.min_side
         maps, *_ = [_tried(backbone, spec, side) for side in self._views.sides]
+        if backbone.told_dim not in (0, maps.shape[1]):
+            reason = f"its card says {backbone.told_dim} dimensions, but its output has {maps.shape[1]}"
+            raise BadConfiguration(reason=f"{spec.backbone}: {reason}")
         self._map_shape = maps.shape[1:] if maps.ndim == 4 else ()
         self.dim = int(maps.shape[1])
         if projection is not None:

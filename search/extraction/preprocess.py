@@ -78,13 +78,23 @@ class Preprocessing:
 def _typed(name: str, value: Any) -> Any:
     try:
         if name in ("mean", "std"):
-            numbers = [float(value)] * 3 if isinstance(value, int | float) else [float(number) for number in value]
-            if len(numbers) != 3:
-                raise ValueError
-            return tuple(numbers)
-        return int(value) if name in ("resize", "crop") else str(value)
+            return _triple(value)
+        if name not in ("resize", "crop"):
+            return str(value)
+        if isinstance(value, bool) or int(value) != float(value):
+            raise ValueError
+        return int(value)
     except (TypeError, ValueError):
         raise BadConfiguration(reason=f"preprocessing {name}={value!r} has the wrong form") from None
+
+
+def _triple(value: Any) -> Triple:
+    if isinstance(value, str):  # which is a sequence too
+        raise ValueError
+    numbers = [float(value)] * 3 if isinstance(value, int | float) else [float(number) for number in value]
+    if len(numbers) != 3:
+        raise ValueError
+    return (numbers[0], numbers[1], numbers[2])
 
 
 def source_box(width: int, height: int, how: Preprocessing) -> tuple[float, float, float, float]:

@@ -22,13 +22,15 @@ from search.extraction.spec import ExtractorSpec
 class Backbone:
     """An open network: how its pictures are prepared, and ``identity``, the hash of the numbers in it.
 
-    ``fixed_size``: it takes pictures of its own size only.
+    ``fixed_size``: it takes pictures of its own size only. ``told_dim``: how many dimensions it should give by what is
+    written beside it; 0: nothing is.
     """
 
     network: Network
     preprocessing: Preprocessing
     identity: str
     fixed_size: bool = False
+    told_dim: int = 0
 
 
 class Family(Protocol):

@@ -1,49 +1,37 @@
 """Any ONNX file: float32 (N, 3, H, W) in, feature maps or vectors out.
 
-Beside ``NAME.onnx`` may lie a card ``NAME.json`` with what its training expects: resize, crop, mean, std,
-interpolation, fit, and ``output``, the name of the output to take. Without one: value / 127.5 - 1 at 224 pixels.
-The feature model's own preprocessing overrides the card.
+Beside ``NAME.onnx`` may lie a card ``NAME.json`` with what its training expects, see search.extraction.cards.
+Without one: value / 127.5 - 1 at 224 pixels. The feature model's own preprocessing overrides the card. ``layer``
+names one of the network's outputs in place of the card's.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 from search.extraction.backbones import Backbone
-from search.extraction.errors import BadConfiguration
+from search.extraction.cards import card_of, read_card
 from search.extraction.preprocess import Preprocessing
 from search.extraction.runtimes import Place, open_onnx
 from search.extraction.spec import ExtractorSpec
 from search.extraction.weights import locate
 
 NAME = "onnx"
+__all__ = ["NAME", "card_of", "load", "names", "opened"]
 
 
 def names() -> list[str]:
     return [NAME]
 
 
-def card_of(path: Path) -> dict[str, Any]:
-    """The card beside an ONNX file, or nothing."""
-    card = path.with_suffix(".json")
-    try:
-        values = json.loads(card.read_text())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise BadConfiguration(reason=f"the card {card.name} cannot be read: {error}") from error
-    if not isinstance(values, dict):
-        raise BadConfiguration(reason=f"the card {card.name} is not a JSON object")
-    return values
-
-
 def load(spec: ExtractorSpec, place: Place) -> Backbone:
-    path, sha256 = locate(spec.weights, spec.weights_sha256, place.weights_dir)
-    card = card_of(path)
-    output = spec.layer or str(card.pop("output", ""))
-    known = {name: card[name] for name in Preprocessing().as_dict() if name in card}
-    how = Preprocessing().overridden(known).overridden(spec.preprocessing)
+    return opened(*locate(spec.weights, spec.weights_sha256, place.weights_dir), spec, place)
+
+
+def opened(path: Path, sha256: str, spec: ExtractorSpec, place: Place) -> Backbone:
+    """The network in a file whose SHA-256 is known, as its card says."""
+    card = read_card(path)
+    output = spec.layer or card.output
+    how: Preprocessing = card.preprocessing.overridden(spec.preprocessing)
     network = open_onnx(path, how, spec.runtime, place, output)
-    return Backbone(network, how, f"{sha256}:{output}")
+    return Backbone(network, how, f"{sha256}:{output}", told_dim=card.dim_of(output))
