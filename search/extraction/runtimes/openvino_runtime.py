@@ -51,7 +51,7 @@ class OpenVinoNetwork:
 
     def run(self, pixels: Pixels) -> NDArray[np.float32]:
         pixels = np.ascontiguousarray(pixels)
-        count, high, wide = pixels.shape[:3]
+        count = len(pixels)
         if self._batch:
             return self._run(_filled(pixels, -count % self._batch), self._batch)[:count]
         many = count - count % CHUNK
@@ -62,7 +62,7 @@ class OpenVinoNetwork:
 
     def _run(self, pixels: Pixels, size: int) -> NDArray[np.float32]:
         """``size`` pictures at a time, as many at once as there are streams. Any number of threads may call."""
-        requests, result, port = self._requests((size, *pixels.shape[1:3])), None, 0
+        requests, result = self._requests((size, *pixels.shape[1:3])), None
         started: deque[tuple[int, Any]] = deque()
         try:
             for start in range(0, len(pixels), size):
@@ -86,7 +86,8 @@ class OpenVinoNetwork:
                 try:
                     self._open[shape] = self._compiled(shape)
                 except RuntimeError as error:
-                    raise self._unsupported(error) from error
+                    what = f"it does not take pictures of {shape[2]} x {shape[1]} pixels: "
+                    raise self._unsupported(error, what) from error
             self._open.move_to_end(shape)
             while len(self._open) > KEPT:
                 self._open.popitem(last=False)
@@ -121,8 +122,8 @@ class OpenVinoNetwork:
             target.replace_source_output(planes.output(0))
         return ov.Model(model.get_results(), [pixels], self._name)
 
-    def _unsupported(self, error: Exception) -> UnsupportedNetwork:
-        return UnsupportedNetwork(name=self._name, reason=str(error).strip().splitlines()[-1])
+    def _unsupported(self, error: Exception, what: str = "") -> UnsupportedNetwork:
+        return UnsupportedNetwork(name=self._name, reason=what + str(error).strip().splitlines()[-1])
 
 
 class _Requests:
