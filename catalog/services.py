@@ -7,7 +7,8 @@ from catalog.files import files_sweep
 from catalog.ground_truth import HasLabels, LabelsReport, NothingToLabel, benchmark_from_classes, labels_import
 from catalog.importers.run import import_run
 from catalog.imports import import_create
-from catalog.pictures import ProductElsewhere, image_add, image_delete, images_announce, picture_limits
+from catalog.medicine import picture_limits
+from catalog.pictures import ProductElsewhere, image_add, image_delete, images_announce
 from catalog.products import BadProduct, product_upsert
 
 __all__ = [

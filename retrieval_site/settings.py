@@ -173,6 +173,11 @@ MILVUS_PREFIX = env_str("MILVUS_PREFIX") or "lookalike"
 QUERY_RETENTION_DAYS = env_int("QUERY_RETENTION_DAYS", 7)
 DATA_UPLOAD_MAX_MEMORY_SIZE = env_int("DATA_UPLOAD_MAX_MEMORY_SIZE", 16 * 1024 * 1024)
 FILE_UPLOAD_PERMISSIONS = 0o644
+# Pictures that are sent stay in memory, two of the largest together: a DICOM file may not touch the disk as it came.
+FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * IMAGE_MAX_BYTES + 1024 * 1024
+DICOM_SECRET = env_str("DICOM_SECRET") or SECRET_KEY  # pseudonyms of patients and studies are made with it
+DICOM_MAX_FRAMES = env_int("DICOM_MAX_FRAMES", 2000)
+DICOM_BURNED_IN = env_str("DICOM_BURNED_IN", "mark")  # or refuse: files that say that text is burned in
 
 # --- Pages ------------------------------------------------------------------------------------------
 

@@ -51,7 +51,7 @@ class BenchmarkAdmin(SiteAdmin):
     search_fields = ("name", "collection__name", "collection__slug")
     autocomplete_fields = ("collection",)
     readonly_fields = ("version", "created")
-    fields = ("collection", "name", "relevance", "version", "created")
+    fields = ("collection", "name", "relevance", "exclude_same_patient", "version", "created")
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return (
@@ -66,7 +66,7 @@ class BenchmarkAdmin(SiteAdmin):
 
     def save_model(self, request: HttpRequest, obj: Benchmark, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
-        if change and "relevance" in form.changed_data:
+        if change and {"relevance", "exclude_same_patient"} & set(form.changed_data):
             bump_versions([obj.pk])
 
     def tools(self, request: HttpRequest, row: Any) -> Iterable[tuple[Any, str]]:

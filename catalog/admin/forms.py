@@ -18,7 +18,7 @@ from catalog.errors import LookalikeError
 from catalog.images import TooManyBytes, decode
 from catalog.services import picture_limits
 
-PICTURES = "image/*,.avif,.heic,.tif,.tiff,.bmp"
+PICTURES = "image/*,.avif,.heic,.tif,.tiff,.bmp,.dcm"
 
 
 class PictureField(forms.FileField):

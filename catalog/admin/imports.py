@@ -34,6 +34,10 @@ HELP = _(
     "CSV: a header with sku and image (a URL), and title, category, price, stock, url; every other column is an "
     "attribute. ZIP: such a CSV beside its pictures, or pictures alone in folders, which become categories."
 )
+MEDICAL = _(
+    "DICOM files keep the tags of an allow-list and nothing else. That does not prove that no name is burned into "
+    "their pixels: look at them. A ZIP of DICOM files is refused here; use manage.py import_catalog."
+)
 
 
 def refused(job: ImportJob, most: int = SHOWN) -> list[tuple[str, str, str]]:
@@ -54,7 +58,10 @@ class ImportForm(ModelForm):
 
     class Meta:
         model = ImportJob
-        fields = ("collection", "role", "upload")
+        fields = ("collection", "role", "upload", "frames", "window")
+
+    def _field_of(self, error: LookalikeError) -> str:
+        return {"bad_frames": "frames", "bad_window": "window"}.get(error.code, "upload")
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
@@ -62,7 +69,7 @@ class ImportForm(ModelForm):
             try:
                 self.job = import_create(**cleaned, user=self.user)
             except LookalikeError as error:
-                self.add_error("upload", error_text(error))
+                self.add_error(self._field_of(error), error_text(error))
         return cleaned
 
     user: Any = None
@@ -94,6 +101,7 @@ class ImportJobAdmin(JobAdmin):
         "progress",
         "collection_shown",
         "name",
+        ("frames", "window"),
         "added",
         "known",
         "bad_shown",
@@ -127,7 +135,11 @@ class ImportJobAdmin(JobAdmin):
         return type("ImportForm", (form,), {"user": request.user})
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return self.facts if obj else ImportForm.Meta.fields
+        return self.facts if obj else ImportForm.Meta.fields[:3]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        plain = super().get_fieldsets(request, obj)
+        return plain if obj else [*plain, (_("DICOM files"), {"fields": ("frames", "window"), "description": MEDICAL})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         flat = [name for fact in self.facts for name in ([fact] if isinstance(fact, str) else fact)]

@@ -62,6 +62,11 @@ def dicom_copy(
 
     The same frames, window and secret give the same bytes; a copy of a copy is that copy. Raises DicomError.
     """
+    with source.lock:
+        return _copy(source, numbers, identity, choice, strict)
+
+
+def _copy(source: Source, numbers: list[int], identity: Identity, choice: WindowChoice, strict: bool) -> Copy:
     own, keys = own_of(source.ds), identity.keys(source)
     parts = [_part(source, number, choice, strict=strict) for number in numbers]
     first = next((voi for voi in parts[0].vois[:1]), None)
@@ -77,6 +82,12 @@ def dicom_copy(
         isinstance(first, Lut),
     )
     return Copy(_written(source, header, parts, identity), header)
+
+
+def described(source: Source, identity: Identity) -> tuple[str, str, str]:
+    """(key of the series, modality, body part), without a look at the pixels."""
+    series = identity.keys(source).series
+    return series, modality_code(code(source.ds, "Modality")), body_part(code(source.ds, "BodyPartExamined"))
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@ and every read is bounded whatever it claims."""
 
 from __future__ import annotations
 
+import os
 import stat
 import zipfile
 import zlib
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from catalog.dicom.signature import HEAD, is_dicom, is_dicom_name
 from catalog.images import TooManyBytes
 from catalog.importers.errors import (
     ArchiveBomb,
@@ -31,8 +33,8 @@ UTF8_NAME, ENCRYPTED = 0x800, 0x1
 class ZipTree:
     """``max_bytes``: of one picture; ``max_total``: of everything, unpacked. Raises an ImportRefused."""
 
-    def __init__(self, path: Path, max_bytes: int, max_total: int, name: str = "") -> None:
-        self.name = name or text_of(path.name)
+    def __init__(self, path: Path | BinaryIO, max_bytes: int, max_total: int, name: str = "") -> None:
+        self.name = name or text_of(Path(path.name).name)
         self.folder = ""
         self.max_bytes = max_bytes
         self.refused: list[BadRow] = []
@@ -48,9 +50,10 @@ class ZipTree:
             self._zip.close()
             raise
 
-    def _check_total(self, path: Path, max_total: int) -> None:
+    def _check_total(self, path: Path | BinaryIO, max_total: int) -> None:
         unpacked = sum(info.file_size for info in self._zip.infolist())
-        dense = unpacked > RATIO_FROM and unpacked > MAX_RATIO * path.stat().st_size
+        packed = path.stat().st_size if isinstance(path, Path) else path.seek(0, os.SEEK_END)
+        dense = unpacked > RATIO_FROM and unpacked > MAX_RATIO * packed
         if unpacked > max_total or dense:
             raise ArchiveBomb(name=self.name, unpacked=unpacked)
 
@@ -102,6 +105,20 @@ class ZipTree:
 
     def close(self) -> None:
         self._zip.close()
+
+
+def holds_dicom(tree: ZipTree) -> bool:
+    """Whether an entry is a DICOM file, by its name or its first bytes; a damaged one is none."""
+    for name in tree.files():
+        if is_dicom_name(name):
+            return True
+        try:
+            with tree.open(name) as file:
+                if is_dicom(file.read(HEAD)):
+                    return True
+        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError):
+            continue
+    return False
 
 
 def _entry_name(info: zipfile.ZipInfo) -> str:

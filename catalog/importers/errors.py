@@ -60,6 +60,12 @@ class SeveralTables(BadTable):
     cure = gettext_noop("Leave one, or name it products.csv.")
 
 
+class ArchiveOfDicom(ImportRefused):
+    code = "archive_of_dicom"
+    text = gettext_noop("The archive holds DICOM files, which may not lie on this server as they are.")
+    cure = gettext_noop("Import them with manage.py import_catalog: only de-identified copies are kept.")
+
+
 class BadRowError(LookalikeError):
     """One row; the others go on."""
 
@@ -135,3 +141,9 @@ class UnexpectedRowError(BadRowError):
     code = "unexpected"
     text = gettext_noop("The row failed in an unexpected way: %(problem)s.")
     cure = gettext_noop("Report it with this line.")
+
+
+def unnamed(error: LookalikeError, instead: str) -> LookalikeError:
+    """The error without the name of the file it is about."""
+    names = error.params.keys() & {"path", "name"}
+    return type(error)(**{**error.params, **dict.fromkeys(names, instead)}) if names else error

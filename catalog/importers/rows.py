@@ -51,6 +51,9 @@ class Source:
     def seen(self, row: Row, image_id: int) -> None:
         """The row is in the catalog as this picture."""
 
+    def hide(self, row: Row) -> None:
+        """The row is a DICOM file, taken or refused: its name may be a patient's and is kept nowhere."""
+
     def finish(self, collection: Collection, pulse: Callable[[], None]) -> Iterator[BadRow]:
         """What is left to do when every row has been worked through; ``pulse`` is called now and then."""
         return iter(())

@@ -12,20 +12,32 @@ from contextlib import contextmanager, nullcontext, suppress
 from os import cpu_count
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import TypeVar
 
 from django.db import DataError, IntegrityError, OperationalError, transaction
 from django.db.models import F
 
+from catalog.dicom.signature import is_dicom_name
 from catalog.errors import JobCancelled, LookalikeError
 from catalog.files import files_remove
-from catalog.importers.batch import Item, fail, find_known, find_known_remote, read, store, write
+from catalog.importers.batch import (
+    Item,
+    fail,
+    find_known,
+    find_known_frames,
+    find_known_remote,
+    read,
+    store,
+    write,
+)
+from catalog.importers.errors import unnamed
 from catalog.importers.report import Report
 from catalog.importers.rows import BadRow, Row, Source
 from catalog.importers.sources import open_source
 from catalog.jobs import JobState
 from catalog.locks import try_lock
+from catalog.medicine import HIDDEN, picture_limits
 from catalog.models import ImportJob
-from catalog.pictures import picture_limits
 
 BATCH_ROWS = 64
 BATCH_BYTES = 64 * 1024 * 1024  # of files held in memory, twice
@@ -35,6 +47,7 @@ ATTEMPTS = 3
 OnProgress = Callable[[int, int], None]  # done, total
 
 Batch = list[Row | BadRow]
+T = TypeVar("T")
 
 
 def import_run(job_id: int, on_progress: OnProgress | None = None) -> ImportJob:
@@ -100,7 +113,7 @@ class _Run:
         self.job, self.source, self.report = job, source, report
         self.on_progress = on_progress
         self.limits = picture_limits()
-        self.done = self.known = 0
+        self.done = self.known = self.extra = 0  # extra: pictures beyond one a row
         self.added_before = job.added  # by a run of this job that was killed; met again, they count as known
 
     def work(self) -> None:
@@ -120,23 +133,35 @@ class _Run:
         """Batch n+1 is read and decoded in the pool while this thread writes batch n."""
         waiting: list[tuple[Item, Future[Item] | None]] = []
         for batch in batches(self.source):
-            started = self._start(pool, batch)
-            self._write(waiting)
-            waiting = started
+            for part in parts(self._read(pool, batch)):
+                started = self._start(pool, part)
+                self._write(waiting)
+                waiting = started
         self._write(waiting)
 
-    def _start(self, pool: ThreadPoolExecutor, batch: Batch) -> list[tuple[Item, Future[Item] | None]]:
+    def _read(self, pool: ThreadPoolExecutor, batch: Batch) -> list[Item]:
+        """The items of a batch, read: one a row, and of a DICOM file one a frame."""
         items = []
         for row in batch:
             if isinstance(row, Row):
                 items.append(Item(row, row.role or self.job.role))
             else:
-                self._bad(row.number, row.source, row.error)
+                self._refuse(row)
                 self.done += 1
         find_known_remote(self.job.collection, items)
-        for future in [pool.submit(read, item, self.limits) for item in items if item.image_id is None]:
-            self._wait(future)
+        futures = [
+            None if item.image_id else pool.submit(read, item, self.limits, self.job.frames, self.job.window)
+            for item in items
+        ]
+        found = []
+        for item, future in zip(items, futures, strict=True):
+            found += self._wait(future) if future else [item]
+        self.extra += len(found) - len(items)
+        return found
+
+    def _start(self, pool: ThreadPoolExecutor, items: list[Item]) -> list[tuple[Item, Future[Item] | None]]:
         find_known(self.job.collection, [item for item in items if item.sha256])
+        find_known_frames(self.job.collection, items)
         new = (item.image_id is None and item.error is None for item in items)
         return [
             (item, pool.submit(store, item, self.limits) if is_new else None)
@@ -191,15 +216,26 @@ class _Run:
 
     def _settle(self, items: list[Item]) -> None:
         for item in items:
+            given = item.given or item.row
+            if item.is_hidden:
+                self.source.hide(given)
             if item.error:
-                self._bad(item.row.number, item.row.source, item.error)
+                self._bad(item.row.number, item.shown, item.error)
                 continue
             assert item.image_id is not None
-            self.source.seen(item.row, item.image_id)
+            self.source.seen(given, item.image_id)
             self.known += not item.created
+            item.data = b""  # the frames of one file wait for each other
         self.done += len(items)
         self._count()
         self._tell()
+
+    def _refuse(self, row: BadRow) -> None:
+        """A row that its source refused."""
+        if is_dicom_name(row.source):
+            self._bad(row.number, HIDDEN, unnamed(row.error, HIDDEN))
+        else:
+            self._bad(row.number, row.source, row.error)
 
     def _bad(self, number: int, source: str, error: LookalikeError) -> None:
         self.report.add(number, source, error)
@@ -209,14 +245,14 @@ class _Run:
         self.job.bad = self.report.count
         self.job.save(update_fields=["known", "bad"])
 
-    def _wait(self, future: Future[Item]) -> None:
+    def _wait(self, future: Future[T]) -> T:
         """For a result, with a sign of life every second: slow servers must not make the job look dead."""
         while not wait([future], timeout=PULSE_S).done:
             self._tell()
-        future.result()
+        return future.result()
 
     def _tell(self, stage: str | None = None) -> None:
-        total = max(self.source.total, self.done)
+        total = max(self.source.total + self.extra, self.done)
         self.job.progress(self.done, total, stage)
         if self.on_progress:
             self.on_progress(self.done, total)
@@ -234,3 +270,17 @@ def batches(source: Source) -> Iterator[Batch]:
             batch, size = [], 0
     if batch:
         yield batch
+
+
+def parts(items: list[Item]) -> Iterator[list[Item]]:
+    """Items in lists of at most BATCH_ROWS and about BATCH_BYTES: the frames of one file can be many."""
+    part: list[Item] = []
+    size = 0
+    for item in items:
+        part.append(item)
+        size += item.frame.size if item.frame else 0
+        if len(part) >= BATCH_ROWS or size >= BATCH_BYTES:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part

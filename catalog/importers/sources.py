@@ -13,7 +13,7 @@ from catalog.importers.folder import PicturesSource
 from catalog.importers.layout import PRODUCTS, LayoutSource, is_layout
 from catalog.importers.rows import Source
 from catalog.importers.table import REQUIRED, TableSource, inspect, read_header
-from catalog.importers.trees import FolderTree, Tree, is_candidate
+from catalog.importers.trees import FolderTree, Tree, is_candidate, is_nameless_dicom
 from catalog.importers.urls import UrlSource
 
 TABLES = (".csv", ".tsv")
@@ -56,7 +56,7 @@ def _source_of_tree(tree: Tree) -> Source:
             return LayoutSource(tree, prefix)
         if table := _table(tree, names, prefix):
             return TableSource(partial(tree.open, table), table, tree, prefix)
-    pictures = [name for name in tree.files() if is_candidate(name)]
+    pictures = [name for name in tree.files() if is_candidate(name) or is_nameless_dicom(tree, name)]
     if not pictures and not tree.refused:
         raise NothingToImport(name=tree.name)
     return PicturesSource(tree, pictures)

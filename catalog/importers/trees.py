@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO, Protocol
 
+from catalog.dicom.signature import HEAD, is_dicom
 from catalog.importers.errors import MissingFile, UnreadableFile, UnsafePath
 from catalog.importers.rows import BadRow, text_of
 
@@ -89,6 +90,17 @@ def is_candidate(name: str) -> bool:
     """Whether a file should be a picture: by its suffix it is neither a sidecar nor without one."""
     suffix = PurePosixPath(name).suffix.lower()
     return bool(suffix) and suffix not in SIDECARS
+
+
+def is_nameless_dicom(tree: Tree, name: str) -> bool:
+    """Whether a file without suffix is DICOM by its bytes: in archives of pictures that is the rule."""
+    if PurePosixPath(name).suffix:
+        return False
+    try:
+        with tree.open(name) as file:
+            return is_dicom(file.read(HEAD))
+    except Exception:  # a damaged entry of an archive: no picture
+        return False
 
 
 def safe_name(name: str) -> str:

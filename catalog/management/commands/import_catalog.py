@@ -30,6 +30,14 @@ class Command(BaseCommand):
         parser.add_argument("--collection", required=True, metavar="NAME", help="name or slug; made if missing")
         parser.add_argument("--public", action="store_true", help="anyone who reaches the site may search it")
         parser.add_argument("--role", choices=ImageRole.values, default=ImageRole.GALLERY)
+        parser.add_argument(
+            "--frames",
+            default="first",
+            help="of DICOM files: first (default), middle, last, all, 1,5,9 or every:10",
+        )
+        parser.add_argument(
+            "--window", default="", help="of DICOM files: stored:2, lung, bone, brain, soft-tissue … or center/width"
+        )
         parser.add_argument("--benchmark", metavar="NAME", help="also make a benchmark from the classes")
         parser.add_argument("--relevance", choices=[Relevance.CATEGORY, Relevance.PRODUCT], default=Relevance.CATEGORY)
         parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
@@ -45,7 +53,8 @@ class Command(BaseCommand):
         sys.exit(_status(job))
 
     def _import(self, collection: Collection, options: dict[str, Any]) -> ImportJob:
-        job = import_create(collection, path=options["path"], role=options["role"])
+        chosen = {name: options[name] for name in ("role", "frames", "window")}
+        job = import_create(collection, path=options["path"], **chosen)
         with tqdm(unit="picture", disable=None, file=sys.stderr) as bar:  # None: only on a terminal
 
             def show(done: int, total: int) -> None:
