@@ -109,7 +109,10 @@ class OpenVinoNetwork:
         """
         model = self._model.clone()
         (count, high, wide), old = shape, model.get_parameters()[0]
-        if not all(side.compatible(given) for side, given in zip(old.partial_shape[2:], (high, wide), strict=True)):
+        if not all(
+            side.compatible(ov.Dimension(given))
+            for side, given in zip(old.partial_shape[2:], (high, wide), strict=True)
+        ):
             # OpenVINO would reshape it all the same, and read what is not there where the size is in its arithmetic
             raise RuntimeError(f"it was exported for {old.partial_shape}")
         model.reshape({old.output(0): [count, 3, high, wide]})
