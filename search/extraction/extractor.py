@@ -4,7 +4,7 @@ a projection: -> PCA or whitening -> L2."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,14 +29,14 @@ class Extractor:
     """Composed of a backbone, a pooling and perhaps a projection, never subclassed. Safe to share between threads.
 
     dim: length of a descriptor. fingerprint: what makes two descriptors comparable. min_side: what
-    ``catalog.images.decode`` may be given, pixels.
+    ``catalog.images.decode`` may be given, pixels. preprocessing: how ``prepare`` sees a picture.
     """
 
     def __init__(self, backbone: Backbone, spec: ExtractorSpec, projection: Projection | None = None) -> None:
-        self._backbone, self._spec, self._projection = backbone, spec, projection
+        self._backbone, self.spec, self.projection = backbone, spec, projection
         self._views = _views(backbone, spec)
-        self._how = backbone.preprocessing.at(self._views.sides[0])
-        self.min_side = self._how.min_side
+        self.preprocessing = backbone.preprocessing.at(self._views.sides[0])
+        self.min_side = self.preprocessing.min_side
         maps, *_ = [_tried(backbone, spec, side) for side in self._views.sides]
         if backbone.told_dim not in (0, maps.shape[1]):
             reason = f"its card says {backbone.told_dim} dimensions, but its output has {maps.shape[1]}"
@@ -57,18 +57,22 @@ class Extractor:
 
     def prepare(self, image: PIL.Image.Image) -> Pixels:
         """The part that needs no network: uint8 (side, side, 3). Releases the GIL, so threads help."""
-        return prepare(image, self._how)
+        return prepare(image, self.preprocessing)
 
     def describe(self, pixels: Pixels) -> Descriptors:
         """Prepared pixels, uint8 (n, side, side, 3) -> float32 (n, dim), rows L2-normalised."""
         if not len(pixels):
             return np.zeros((0, self.dim), np.float32)
-        views = [self._view(view) for view in self._views.of(pixels, self._how.interpolation)]
+        views = [self._view(view) for view in self.views(pixels)]
         return self.project(views[0] if len(views) == 1 else l2_normalise(np.sum(views, axis=0)))
 
+    def views(self, pixels: Pixels) -> Iterator[Pixels]:
+        """What goes through the network for prepared pixels: each size, then mirrored where ``spec.flip`` says so."""
+        return self._views.of(pixels, self.preprocessing.interpolation)
+
     def _view(self, pixels: Pixels) -> Descriptors:
-        pooled = pool(self._backbone.network.run(pixels), self._spec.pooling, self._spec.gem_p)
-        return l2_normalise(signed_power(pooled, self._spec.power))
+        pooled = pool(self._backbone.network.run(pixels), self.spec.pooling, self.spec.gem_p)
+        return l2_normalise(signed_power(pooled, self.spec.power))
 
     def maps(self, pixels: Pixels) -> NDArray[np.float32]:
         """Prepared pixels, uint8 (n, side, side, 3) -> what is pooled, float32 (n, c, h, w), of the largest view.
@@ -76,12 +80,12 @@ class Extractor:
         Raises UnsupportedNetwork where the network gives vectors.
         """
         if not self._map_shape:
-            raise UnsupportedNetwork(name=self._spec.backbone, reason="it gives vectors, not feature maps")
+            raise UnsupportedNetwork(name=self.spec.backbone, reason="it gives vectors, not feature maps")
         return self._backbone.network.run(pixels) if len(pixels) else np.zeros((0, *self._map_shape), np.float32)
 
     def project(self, pooled: Descriptors) -> Descriptors:
         """The last step on its own: descriptors (n, d) of the same extractor without a projection -> (n, dim)."""
-        return pooled if self._projection is None else self._projection.apply(pooled)
+        return pooled if self.projection is None else self.projection.apply(pooled)
 
     def extract(self, images: Sequence[PIL.Image.Image]) -> Descriptors:
         """RGB pictures of any size, any number -> float32 (n, dim), rows L2-normalised."""

@@ -2,9 +2,13 @@
 
 layer ``layer4`` (also ``features``): the last feature map, pooled as the feature model says. In a ResNet that is
 layer4, in a VGG the output of ``features``, and so on (see TRUNKS). layer ``avgpool`` (or none): the mean of that
-map over its places, a vector; the feature model's pooling does not count. A ViT has no map: its class token is
-taken. weights: ``default`` (torchvision's own, downloaded by it), ``none`` (random, the same each time, for
-tests), or a checkpoint, loaded with weights_only.
+map over its places, a vector; the feature model's pooling does not count. A ViT gives its class token there. Any
+other layer is the name of a part of the network that gives a map: layer3 in a ResNet, features.16 in a VGG,
+features.5 in a Swin transformer; in a ViT ``encoder`` or encoder.layers.encoder_layer_7, whose tokens are laid out
+as a map.
+
+weights: ``default`` (torchvision's own, downloaded by it), ``none`` (random, the same each time, for tests), or a
+checkpoint, loaded with weights_only.
 
 Unless the runtime is torch, the network is exported to ONNX once, by a child process, and kept in the weights
 folder: the process that searches never imports torch, and needs none once the file is there.
@@ -52,6 +56,9 @@ TRUNKS = {
 }
 AT = {name: at for at, names in TRUNKS.items() for name in names.split()}
 MAP_LAYERS, VECTOR_LAYERS = ("layer4", "features"), ("", "avgpool")
+# Parts whose children are listed as layers too
+CONTAINERS = ("features", "trunk_output", "layers", "blocks")
+VIT_BLOCKS = "encoder.layers"
 HEADS = ("avgpool", "fc", "classifier", "head", "heads", "aux1", "aux2", "AuxLogits")
 FIXED_SIZE = ("vit", "swin", "maxvit")  # cannot be run at another size than they were exported at
 EXPORT_VERSION = 1
@@ -62,8 +69,6 @@ def names() -> list[str]:
 
 
 def load(spec: ExtractorSpec, place: Place) -> Backbone:
-    if spec.layer not in (VECTOR_LAYERS if not AT[spec.backbone] else VECTOR_LAYERS + MAP_LAYERS):
-        raise BadConfiguration(reason=f"{spec.backbone} has no layer {spec.layer}")
     if _runtime(spec.runtime, place) is Runtime.TORCH:
         return _load_torch(spec, place)
     from search.extraction.export import exported
@@ -72,7 +77,7 @@ def load(spec: ExtractorSpec, place: Place) -> Backbone:
         card: dict[str, Any] = json.loads((folder / "network.json").read_text())
         how = Preprocessing().overridden(card["preprocessing"]).overridden(spec.preprocessing)
         network = open_onnx(folder / "network.onnx", how, spec.runtime, place)
-    return Backbone(network, how, card["identity"])
+    return Backbone(network, how, card["identity"], spec.backbone.startswith(FIXED_SIZE))
 
 
 def _runtime(runtime: Runtime, place: Place) -> Runtime:
@@ -87,7 +92,7 @@ def _load_torch(spec: ExtractorSpec, place: Place) -> Backbone:
 
     module, how, identity = build(spec, place.weights_dir)
     how = how.overridden(spec.preprocessing)
-    return Backbone(TorchNetwork(module, how, place), how, identity)
+    return Backbone(TorchNetwork(module, how, place), how, identity, spec.backbone.startswith(FIXED_SIZE))
 
 
 def require_torchvision() -> None:
@@ -102,11 +107,54 @@ def build(spec: ExtractorSpec, weights_dir: Path | None) -> tuple[Any, Preproces
     from search.extraction.runtimes import torch_runtime
 
     model, how = _model(spec, weights_dir)
-    name, at = spec.backbone, AT[spec.backbone]
+    name, at = spec.backbone, _layer(spec, model)
     model = torch_runtime.without(model, HEADS)
     vector = bool(at) and spec.layer in VECTOR_LAYERS
-    module = torch_runtime.trunk(model, at, vector=vector, relu=name.startswith("densenet"))
+    relu = name.startswith("densenet") and at == AT[name]
+    module = torch_runtime.trunk(model, at, vector=vector, relu=relu, form=_form(name, at))
     return module, how, torch_runtime.state_hash(model.state_dict())
+
+
+def _layer(spec: ExtractorSpec, model: Any) -> str:
+    """The submodule that ``spec.layer`` means. Raises BadConfiguration with those there are."""
+    at = AT[spec.backbone]
+    if spec.layer in VECTOR_LAYERS or (at and spec.layer in MAP_LAYERS):
+        return at
+    try:
+        model.get_submodule(spec.layer)
+    except AttributeError:
+        known = False
+    else:
+        known = spec.layer.split(".")[0] not in HEADS
+    if not known:
+        listed = ", ".join(layers_of(model))
+        raise BadConfiguration(reason=f"{spec.backbone} has no layer {spec.layer}; it has avgpool, {listed}")
+    return spec.layer
+
+
+def layers_of(model: Any) -> list[str]:
+    """Names of the parts whose output is a map, from the first to the last; parts of these will do as well."""
+    found: list[str] = []
+    for name, part in model.named_children():
+        if name == "encoder":  # of a ViT
+            found += [*_listed(VIT_BLOCKS, model.get_submodule(VIT_BLOCKS)), name]
+        elif name in CONTAINERS:
+            found += _listed(name, part)
+        elif name not in HEADS and name != "flatten":
+            found.append(name)
+    return found
+
+
+def _listed(name: str, part: Any) -> list[str]:
+    children = [f"{name}.{child}" for child, _ in part.named_children()]
+    return children if len(children) < 10 else [f"{children[0]} to {children[-1]}"]
+
+
+def _form(name: str, at: str) -> str:
+    """What the output of this part comes in, see torch_runtime.trunk."""
+    if name.startswith("vit") and at.startswith("encoder"):
+        return "tokens"
+    return "nhwc" if name.startswith("swin") and at != AT[name] else ""
 
 
 def _model(spec: ExtractorSpec, weights_dir: Path | None) -> tuple[Any, Preprocessing]:
@@ -162,5 +210,6 @@ def preset(weights: Any) -> Preprocessing:
 
 
 def export_key(spec: ExtractorSpec, weights: str) -> str:
-    parts = [spec.backbone, "map" if spec.layer in MAP_LAYERS else "vector", weights, EXPORT_VERSION]
+    layer = {**dict.fromkeys(MAP_LAYERS, "map"), **dict.fromkeys(VECTOR_LAYERS, "vector")}.get(spec.layer, spec.layer)
+    parts = [spec.backbone, layer, weights, EXPORT_VERSION]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

@@ -91,12 +91,19 @@ def seeded(make: Any, seed: int = 0) -> Any:
         return make()
 
 
-def trunk(model: Any, at: str, *, vector: bool, relu: bool = False) -> Any:
+def trunk(model: Any, at: str, *, vector: bool, relu: bool = False, form: str = "") -> Any:
     """A module that gives the output of the submodule ``at``; all of ``model`` where ``at`` is empty.
 
-    ``relu``: apply one to it. ``vector``: average it over places, (n, c, h, w) -> (n, c).
+    ``relu``: apply one to it. ``vector``: average it over places, (n, c, h, w) -> (n, c). ``form`` is what it comes
+    in if that is no map: "nhwc", or "tokens" (n, 1 + h * h, c), a class token before those of the places.
     """
     import torch
+
+    def as_map(x: Any) -> Any:
+        if form == "tokens":
+            side = round((x.shape[1] - 1) ** 0.5)
+            return x[:, 1:].transpose(1, 2).reshape(-1, int(x.shape[2]), side, side)
+        return x.permute(0, 3, 1, 2) if form == "nhwc" else x
 
     class Trunk(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -110,7 +117,7 @@ def trunk(model: Any, at: str, *, vector: bool, relu: bool = False) -> Any:
                 self.model(pixels)
             finally:
                 hook.remove()
-            result = torch.relu(caught[0]) if relu else caught[0]
+            result = torch.relu(caught[0]) if relu else as_map(caught[0])
             return result.mean((2, 3)) if vector else result
 
     return Trunk().eval()

@@ -13,7 +13,7 @@ import pytest
 from search.extraction.backbones import torchvision as family
 from search.extraction.errors import BadConfiguration, RuntimeMissing, UnsupportedNetwork, WeightsChanged
 from search.extraction.extractor import Extractor, build_extractor
-from search.extraction.preprocess import Preprocessing
+from search.extraction.preprocess import Preprocessing, normalise
 from search.extraction.runtimes import Place, torch_runtime
 from search.extraction.spec import ExtractorSpec, Pooling, Runtime
 from tests.factories import draw
@@ -204,10 +204,81 @@ def test_the_sha256_of_a_checkpoint_is_checked(tmp_path: Path) -> None:
         build_extractor(spec(weights=str(save(tmp_path)), weights_sha256="0" * 64))
 
 
-@pytest.mark.parametrize(("name", "layer"), [("resnet18", "layer3"), ("vit_b_16", "layer4")])
-def test_a_layer_that_is_not_there_is_refused(name: str, layer: str) -> None:
-    with pytest.raises(BadConfiguration, match=layer):
+@pytest.mark.parametrize(
+    ("name", "layer", "listed"),
+    [
+        ("resnet18", "layer5", "bn1, relu, maxpool, layer1, layer2, layer3, layer4"),
+        ("resnet18", "fc", "layer4"),
+        ("vgg11", "features.99", r"features\.0 to features\.20"),
+        ("mobilenet_v3_small", "layer3", r"features\.0 to features\.12"),
+        ("regnet_x_400mf", "trunk", r"trunk_output\.block1, .*trunk_output\.block4"),
+    ],
+)
+def test_a_layer_that_is_not_there_is_refused_with_those_that_are(name: str, layer: str, listed: str) -> None:
+    with pytest.raises(
+        BadConfiguration, match=rf"no layer {layer}; it has avgpool, .*{listed.removeprefix('avgpool, ')}"
+    ):
         build_extractor(spec(name, layer=layer))
+
+
+TINY = {"resize": 64, "crop": 64}
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "shape"),
+    [
+        ("resnet18", "layer3", (256, 4, 4)),
+        ("resnet18", "layer3.0", (256, 4, 4)),
+        ("vgg11", "features.10", (256, 8, 8)),
+        ("mobilenet_v3_small", "features.8", (48, 4, 4)),
+        ("efficientnet_b0", "features.5", (112, 4, 4)),
+        ("shufflenet_v2_x0_5", "stage3", (96, 4, 4)),
+        ("densenet121", "features.denseblock2", (512, 8, 8)),
+    ],
+)
+def test_layers_between_give_their_maps(name: str, layer: str, shape: tuple[int, ...]) -> None:
+    extractor = build_extractor(spec(name, layer=layer, preprocessing=TINY, pooling=Pooling.GEM))
+    maps = extractor.maps(np.stack([extractor.prepare(draw(1))]))
+    assert maps.shape == (1, *shape)
+    assert extractor.dim == shape[0]
+
+
+def test_a_layer_between_is_what_the_network_computes_there(folder: Path) -> None:
+    import torch
+    from torchvision import models
+
+    model = torch_runtime.seeded(lambda: models.resnet18(weights=None)).eval()
+    inside = build_extractor(spec(layer="layer2", preprocessing=TINY))
+    pixels = np.stack([inside.prepare(draw(seed)) for seed in range(3)])
+    how = inside._how
+    with torch.inference_mode():
+        x = torch.from_numpy(normalise(pixels, how))
+        expected = model.layer2(model.layer1(model.maxpool(model.relu(model.bn1(model.conv1(x))))))
+    assert np.allclose(inside.maps(pixels), expected.numpy(), atol=1e-4)
+    outside = build_extractor(spec(layer="layer2", preprocessing=TINY, runtime=Runtime.ONNX), weights_dir=folder)
+    assert np.allclose(outside.maps(pixels), inside.maps(pixels), atol=1e-4)
+    assert outside.fingerprint == inside.fingerprint
+    exports = {path.parent.name: path.stat().st_size for path in folder.rglob("resnet18-*/network.onnx")}
+    assert min(exports.values()) < 5e6  # of 45 MB: what comes after is not in the file
+
+
+def test_transformers_lay_their_tokens_out_as_a_map() -> None:
+    import torch
+    from torchvision.models import swin_transformer, vision_transformer
+
+    vit = vision_transformer.VisionTransformer(64, 16, 2, 2, 32, 48).eval()
+    module = torch_runtime.trunk(vit, "encoder", vector=False, form=family._form("vit_b_16", "encoder"))
+    x = torch.rand(2, 3, 64, 64)
+    caught: list[torch.Tensor] = []
+    vit.encoder.register_forward_hook(lambda _m, _i, output: caught.append(output))
+    with torch.inference_mode():
+        maps = module(x)
+    assert maps.shape == (2, 32, 4, 4)
+    assert torch.equal(maps[:, :, 1, 2], caught[0][:, 1 + 1 * 4 + 2])
+    swin = swin_transformer.SwinTransformer([4, 4], 8, [1, 1], [2, 2], [4, 4]).eval()
+    with torch.inference_mode():
+        maps = torch_runtime.trunk(swin, "features.1", vector=False, form=family._form("swin_t", "features.1"))(x)
+    assert maps.shape == (2, 8, 16, 16)
 
 
 def test_out_of_memory_halves_the_batch() -> None:
