@@ -22,7 +22,17 @@ from search.indexes.base import IndexFault
 CONNECT_TIMEOUT_S = 5.0
 CALL_TIMEOUT_S = 60.0
 SEARCH_TIMEOUT_S = 10.0
+# gRPC's own servers, milvus-lite's among them, take one ping in five minutes during a call and next to none between
+# calls; a client that pings more is cut off with "too many pings". pymilvus would ping every ten seconds, always.
+# A channel with its own connections: pymilvus's reconnecting would else be given the one that was just refused.
+CHANNEL = {
+    "grpc.keepalive_time_ms": 330_000,
+    "grpc.keepalive_permit_without_calls": 0,
+    "grpc.use_local_subchannel_pool": 1,
+}
 COLLECTION_NOT_FOUND = 100
+
+logger = logging.getLogger(__name__)
 
 
 class MilvusMissing(IndexFault):
@@ -119,9 +129,47 @@ def client() -> Any:
         found = _clients.get((at.uri, at.token))
         if found is None:
             with faults():
-                found = module.MilvusClient(uri=at.uri, token=at.token, timeout=CONNECT_TIMEOUT_S)
+                found = _connected(module, at)
             _clients[at.uri, at.token] = found
     return found
+
+
+def _connected(module: Any, at: Server) -> Any:
+    """A client on a connection of its own. One that the server sends away while it greets is made once more."""
+
+    def connect() -> Any:
+        # Dedicated: pymilvus would else hand out what it keeps for the address, the parent's after a fork.
+        return module.MilvusClient(
+            uri=at.uri, token=at.token, timeout=CONNECT_TIMEOUT_S, dedicated=True, grpc_options=CHANNEL
+        )
+
+    try:
+        return connect()
+    except Exception as error:
+        if not _was_sent_away(error):
+            raise
+        logger.info("the Milvus server at %s closed the line, connecting again: %s", at.shown, reason_of(error))
+        return connect()
+
+
+def _was_sent_away(error: BaseException | None) -> bool:
+    """Whether the server ended the connection (HTTP/2's GOAWAY): it answers, a new connection may be served."""
+    signs, seen = ("too many pings", "too_many_pings", "goaway", "enhance_your_calm"), set[int]()
+    while error is not None and id(error) not in seen:  # pymilvus raises errors from themselves
+        if any(sign in str(error).lower() for sign in signs):
+            return True
+        seen.add(id(error))
+        error = error.__cause__
+    return False
+
+
+def close() -> None:
+    """Hang up: the next ``client()`` connects anew."""
+    with _lock:
+        clients = list(_clients.values())
+        _clients.clear()
+    for each in clients:
+        each.close()
 
 
 def forget() -> None:

@@ -20,7 +20,7 @@ def using(uri: str, prefix: str = "test") -> Iterator[Server]:
         yield server
     finally:
         milvus_server.use(before)
-        milvus_server.forget()
+        milvus_server.close()
         if uri and not uri.startswith("http"):
             _release_lite(uri)
 
