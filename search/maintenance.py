@@ -19,8 +19,9 @@ from catalog.locks import try_lock
 from catalog.models import Collection, ImportJob
 from search.builds import BuildAlreadyRunning, build_create, collections_sweep, index_for
 from search.consistency import consistency_of, pending_images, unfit_ids
-from search.models import DuplicateScan, Embedding, EvaluationRun, IndexBuild, SearchIndex
+from search.models import DuplicateScan, Embedding, EvaluationRun, IndexBuild, SearchIndex, TrainingRun
 from search.side import embeddings_of
+from search.trainings import folders_sweep, training_lock
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class Work:
     builds: list[int] = field(default_factory=list)
     evaluations: list[int] = field(default_factory=list)
     scans: list[int] = field(default_factory=list)
+    trainings: list[int] = field(default_factory=list)
     embeddings: list[tuple[int, int]] = field(default_factory=list)
 
 
@@ -48,6 +50,7 @@ def unfinished() -> Work:
         builds=_requeued(IndexBuild, lambda build: f"build-{build.index_id}"),
         evaluations=_requeued(EvaluationRun, lambda run: f"evaluation-{run.pk}"),
         scans=_requeued(DuplicateScan, lambda scan: f"duplicates-{scan.collection_id}"),
+        trainings=_requeued(TrainingRun, training_lock),
         embeddings=_unembedded(),
     )
 
@@ -155,6 +158,7 @@ def repair_all() -> Work:
     for index in SearchIndex.objects.select_related("feature_model", "active_build", "collection"):
         work.builds += repair(index)
     sweep_folders()
+    folders_sweep()
     collections_sweep()
     work.embeddings = _embeddable(lambda index: pending_images(index).exists())
     return work

@@ -46,6 +46,17 @@ def duplicates_scan(scan_id: int) -> None:
     scan_run(scan_id)
 
 
+@shared_task(name="search.training_run")
+def training_run(run_id: int) -> None:
+    """Whatever the kind. An index that came out of it is embedded and built beside the serving one."""
+    from search import activations, trainings
+
+    run = trainings.training_run(run_id)
+    index = activations.index_of(run)
+    if index is not None:
+        embed_pending.delay_on_commit(index.collection_id, index.feature_model_id)
+
+
 @shared_task(name="search.jobs_resume")
 def jobs_resume() -> None:
     """Every minute: pick up what a killed worker or a lost message left."""
@@ -83,6 +94,8 @@ def _enqueue(work: maintenance.Work) -> None:
         evaluation_run.delay_on_commit(run_id)
     for scan_id in work.scans:
         duplicates_scan.delay_on_commit(scan_id)
+    for run_id in work.trainings:
+        training_run.delay_on_commit(run_id)
     for collection_id, feature_model_id in work.embeddings:
         embed_pending.delay_on_commit(collection_id, feature_model_id)
 

@@ -28,7 +28,7 @@ from search.training.pictures import Pictures
 from search.training.precision import Arithmetic
 from search.training.samples import Labels, Samples
 from search.training.sampling import ClassBalanced
-from search.training.trunks import Trunk, at_side, describe, load_into, save_weights
+from search.training.trunks import Trunk, describe, load_into, save_weights
 from search.training.validation import describe as descriptors_of
 from search.training.validation import leave_one_out
 
@@ -184,7 +184,7 @@ class Finetuning:
     def _described(self, side: Side, stage: str) -> Any:
         how = self._trunk.preprocessing
         if side is self._train:
-            how = at_side(self._trunk, self._options.side)
+            how = how.at(self._options.side)
         return descriptors_of(
             self._learner.module, side.pictures, side.places, how, self._spec, self._arithmetic,
             lambda: self._tell(stage),

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 from search.extraction import backbones
+from search.extraction.backbones.lookalike import FOLDER as SHIPPED
 from search.extraction.backbones.onnx import NAME as ONNX
-from search.extraction.backbones.onnx import card_of
 from search.extraction.backbones.torchvision import AT as TORCHVISION
+from search.extraction.backbones.torchvision import FIXED_SIZE
+from search.extraction.cards import card_of
 from search.extraction.errors import UnknownBackbone
 from search.extraction.spec import ExtractorSpec
 from search.extraction.weights import locate
 from search.training.errors import NotTrainable, TorchMissing
 
 PACKAGES = ("torch", "torchvision", "pytorch_metric_learning", "safetensors")
-NETWORKS = Path(backbones.__file__).resolve().parents[1] / "networks"  # those that ship
 TRUNK = "trunk"  # the card's entry of what the network is, in torch
 CURE = "Take a torchvision network, the one that ships (lookalike), or a model that finetune made"
 PROJECTED = "it has a projection, which was fitted to the network as it is"
@@ -57,7 +59,12 @@ def _check_onnx(spec: ExtractorSpec, name: str, weights_dir: Path | None) -> Non
         raise NotTrainable(model=name, reason=reason, cure="Put the file back beside it.")
 
 
+def fixed_size(kind: Mapping[str, str]) -> bool:
+    """Whether ``Trunk.kind`` takes pictures of its own size only."""
+    return kind["backbone"].startswith(FIXED_SIZE)
+
+
 def shipped(backbone: str) -> Path | None:
     """The weights of a network in the package, where ``backbone`` names one."""
-    path = NETWORKS / f"{backbone}.safetensors"
+    path = SHIPPED / f"{backbone}.safetensors"
     return path if backbone.isidentifier() and path.is_file() else None

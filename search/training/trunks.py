@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,17 @@ from torch import nn
 
 from search.extraction.backbones import torchvision as family
 from search.extraction.backbones.onnx import NAME as ONNX
-from search.extraction.backbones.onnx import card_of
+from search.extraction.cards import card_of, read_card
 from search.extraction.errors import BadConfiguration
-from search.extraction.preprocess import Preprocessing
+from search.extraction.preprocess import Pixels, Preprocessing
 from search.extraction.spec import ExtractorSpec
 from search.extraction.weights import locate
-from search.training.trainable import TRUNK, check_trainable, require_torch, shipped
+from search.training.trainable import TRUNK, check_trainable, fixed_size, require_torch, shipped
 
 
 @dataclass
 class Trunk:
-    """``module``: float (N, 3, H, W), normalised -> (N, dim, h, w) or (N, dim). ``kind``: what to build it from again."""
+    """``module``: normalised float (N, 3, H, W) -> (N, dim, h, w) or (N, dim). ``kind``: what builds it again."""
 
     module: nn.Module
     preprocessing: Preprocessing
@@ -62,8 +62,7 @@ def _made_by_us(spec: ExtractorSpec, weights_dir: Path | None) -> tuple[nn.Modul
 
 
 def _carded(path: Path) -> Preprocessing:
-    card = card_of(path)
-    return Preprocessing().overridden({name: card[name] for name in Preprocessing().as_dict() if name in card})
+    return read_card(path).preprocessing
 
 
 def blank(kind: Mapping[str, str]) -> nn.Module:
@@ -100,12 +99,17 @@ def save_weights(module: nn.Module, path: Path) -> Path:
     return path
 
 
-def export(trunk: Trunk, path: Path, card: Mapping[str, Any]) -> Path:
-    """NAME.onnx, NAME.json and NAME.safetensors beside each other; the last makes it trainable again."""
+def export(trunk: Trunk, path: Path, card: Mapping[str, Any], pictures: Pixels | None = None) -> Path:
+    """NAME.onnx, NAME.json and NAME.safetensors beside each other; the last makes it trainable again.
+
+    ``pictures``: uint8 (n, crop, crop, 3), on which the ONNX file must agree with torch. Raises ExportDiffers.
+    """
     from search.training.export import export_trunk
 
     save_weights(trunk.module, path.with_suffix(".safetensors"))
-    return export_trunk(trunk.module, path, trunk.preprocessing, {**card, TRUNK: trunk.kind})
+    module = trunk.module.to("cpu", memory_format=torch.contiguous_format)
+    card = {**card, TRUNK: trunk.kind}
+    return export_trunk(module, path, trunk.preprocessing, card, any_size=not fixed_size(trunk.kind), pictures=pictures)
 
 
 def stages(module: nn.Module) -> list[list[nn.Parameter]]:
@@ -137,12 +141,6 @@ def _children(module: nn.Module) -> Sequence[nn.Module]:
 def norms(module: nn.Module) -> list[nn.Module]:
     """Its batch-norm layers, whose running statistics a small set would spoil."""
     return [part for part in module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
-
-
-def at_side(trunk: Trunk, side: int) -> Preprocessing:
-    """The network's preprocessing scaled to ``side`` pixels."""
-    how = trunk.preprocessing
-    return replace(how, crop=side, resize=max(side, round(how.resize * side / how.crop)))
 
 
 def describe(kind: Mapping[str, str]) -> str:

@@ -100,7 +100,7 @@ def test_a_kill_between_checkpoints_loses_only_what_came_after(tmp_path: Path) -
         finetuning(tmp_path / "killed", **given).run(die)
     steps: list[int] = []
     resumed = finetuning(tmp_path / "killed", **given)
-    resumed.run(lambda stage, done, total, curve: steps.append(done) if stage == "training" else None)
+    resumed.run(lambda stage, done, *_: steps.append(done) if stage == "training" else None)
     assert min(steps) == 5
     for name, value in weights(whole).items():
         np.testing.assert_array_equal(value, weights(resumed)[name], err_msg=name)
@@ -109,7 +109,7 @@ def test_a_kill_between_checkpoints_loses_only_what_came_after(tmp_path: Path) -
 def test_a_finished_training_is_not_done_again(tmp_path: Path) -> None:
     outcome = finetuning(tmp_path, steps=6).run(quiet)
     stages: list[str] = []
-    again = finetuning(tmp_path, steps=6).run(lambda stage, done, total, curve: stages.append(stage))
+    again = finetuning(tmp_path, steps=6).run(lambda stage, *_: stages.append(stage))
     assert stages == []
     assert again.curve == outcome.curve
 
@@ -166,6 +166,6 @@ def test_a_loss_that_is_no_number_ends_it(tmp_path: Path, monkeypatch: pytest.Mo
     import torch
 
     training = finetuning(tmp_path, loss="cross_entropy", steps=3)
-    monkeypatch.setattr("search.training.learner.pooled", lambda maps, spec: maps.mean((2, 3)) * torch.inf)
+    monkeypatch.setattr("search.training.learner.pooled", lambda maps, _: maps.mean((2, 3)) * torch.inf)
     with pytest.raises(Diverged, match="lower learning rate"):
         training.run(quiet)

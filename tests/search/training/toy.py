@@ -45,7 +45,7 @@ def draw(label: int, seed: int, side: int) -> Pixels:
 
 def pictures(path: Path, of: Samples, side: int) -> Pictures:
     made = Pictures(path, len(of), side, lambda place: draw(int(of.labels[place]), int(of.ids[place]), side))
-    made.fill(lambda done, total: None)
+    made.fill(lambda *_: None)
     return made
 
 
