@@ -1,9 +1,8 @@
 """Extractor: preprocess -> network -> pooling -> power -> L2, for each view of a picture; -> mean -> L2; where there is
-a projection: -> PCA or whitening -> L2."""
+a projection: -> PCA, whitening or attribute heads -> L2."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from search.extraction.errors import BadConfiguration, ExtractionError, Unsuppor
 from search.extraction.fingerprint import fingerprint
 from search.extraction.pooling import l2_normalise, pool, signed_power
 from search.extraction.preprocess import Pixels, prepare
-from search.extraction.projection import Projection
+from search.extraction.projection import AnyProjection, load_projection
 from search.extraction.runtimes import Place
 from search.extraction.spec import ExtractorSpec
 from search.extraction.views import Views, check_scales, sides_of
@@ -32,7 +31,7 @@ class Extractor:
     ``catalog.images.decode`` may be given, pixels. preprocessing: how ``prepare`` sees a picture.
     """
 
-    def __init__(self, backbone: Backbone, spec: ExtractorSpec, projection: Projection | None = None) -> None:
+    def __init__(self, backbone: Backbone, spec: ExtractorSpec, projection: AnyProjection | None = None) -> None:
         self._backbone, self.spec, self.projection = backbone, spec, projection
         self._views = _views(backbone, spec)
         self.preprocessing = backbone.preprocessing.at(self._views.sides[0])
@@ -127,7 +126,7 @@ def build_extractor(
     """Open what ``spec`` names; device auto, cpu or cuda; threads 0: all cores. Raises ExtractionError subclasses."""
     if device not in ("auto", "cpu", "cuda"):
         raise BadConfiguration(reason=f"the device {device!r} is none of auto, cpu, cuda")
-    if not 0 < spec.gem_p < math.inf:
+    if not spec.gem_p > 0:
         raise BadConfiguration(reason=f"gem_p={spec.gem_p} is not above zero")
     if not 0 < spec.power <= 1:
         raise BadConfiguration(reason=f"power={spec.power} is not above zero and at most one")
@@ -135,5 +134,5 @@ def build_extractor(
     projection = None
     if spec.projection:
         path, _ = locate(spec.projection, "", weights_dir)
-        projection = Projection.load(path, spec.projection_sha256)
+        projection = load_projection(path, spec.projection_sha256)
     return Extractor(backbones.load(spec, Place(device, threads, weights_dir)), spec, projection)

@@ -11,12 +11,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeAlias
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from search.extraction.attributes import ENTRY, AttributeBranch
 from search.extraction.errors import BadConfiguration, WeightsChanged
 from search.extraction.pooling import l2_normalise
 from search.types import Descriptors
@@ -73,6 +74,19 @@ class Projection:
         if sha256 and found.identity != sha256:
             raise WeightsChanged(what=path.name, expected=sha256[:16], found=found.identity[:16])
         return found
+
+
+AnyProjection: TypeAlias = Projection | AttributeBranch
+
+
+def load_projection(path: Path, sha256: str = "") -> AnyProjection:
+    """Either kind, told from the file. Raises BadConfiguration, WeightsChanged."""
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            is_branch = ENTRY in data.files
+    except (OSError, ValueError, AttributeError, BadZipFile) as error:
+        raise BadConfiguration(reason=f"the projection {path.name} cannot be read: {error}") from error
+    return AttributeBranch.load(path, sha256) if is_branch else Projection.load(path, sha256)
 
 
 def fit(x: Descriptors, dim: int, *, whiten: bool = False) -> Projection:
