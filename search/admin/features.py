@@ -5,88 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from django import forms
 from django.contrib import admin
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog.admin.base import (
     NOTHING,
-    ModelForm,
     SiteAdmin,
     admin_url,
-    error_text,
     list_link,
     may,
     object_link,
 )
 from catalog.admin.collections import count_of
-from catalog.admin.forms import JSONTextField
-from catalog.errors import LookalikeError
 from catalog.models import Collection
+from search.admin.feature_form import FeatureModelForm
 from search.admin.starting import start_embedding
-from search.embedding import feature_model_prepare
-from search.extraction.backbones import names
 from search.models import Embedding, FeatureModel, SearchIndex
-
-
-class FeatureModelForm(ModelForm):
-    """Opens the network before it is saved: what cannot be opened is a form error."""
-
-    backbone = forms.ChoiceField(
-        label=capfirst(_("backbone")),
-        help_text=_("color_gradient needs no weights; onnx takes a file; the others are torchvision networks."),
-    )
-
-    preprocessing = JSONTextField(
-        label=capfirst(_("preprocessing")),
-        help_text=_("Overrides of the backbone's own: resize, crop, mean, std (of pixels 0 to 255)."),
-    )
-
-    class Meta:
-        model = FeatureModel
-        fields = "__all__"
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if "backbone" in self.fields:
-            known = names()
-            kept = [] if self.instance.backbone in ("", *known) else [self.instance.backbone]
-            self.fields["backbone"].choices = [(name, name) for name in [*known, *kept]]  # type: ignore[attr-defined]
-
-    def clean_preprocessing(self) -> dict[str, Any]:
-        given = self.cleaned_data["preprocessing"] or {}
-        if not isinstance(given, dict):
-            raise forms.ValidationError(gettext('Write names and values, for example {"crop": 224}.'))
-        return given
-
-    def _get_validation_exclusions(self) -> set[str]:
-        # One default only: choosing this one takes it from the other when saved
-        return {*super()._get_validation_exclusions(), "is_default"}  # type: ignore[misc]
-
-    def _post_clean(self) -> None:
-        super()._post_clean()  # type: ignore[misc]
-        if self.errors or "backbone" not in self.fields:
-            return
-        new, default = self.instance.pk is None, self.instance.is_default
-        try:
-            with transaction.atomic():
-                if new:  # the service writes what it finds to the row
-                    self.instance.is_default = False
-                    self.instance.save()
-                feature_model_prepare(self.instance)
-        except LookalikeError as error:
-            if new:
-                self.instance.pk, self.instance._state.adding = None, True
-            self.add_error("weights" if self.cleaned_data.get("weights") else "backbone", error_text(error))
-        self.instance.is_default = default
 
 
 @admin.register(FeatureModel)
@@ -95,7 +35,7 @@ class FeatureModelAdmin(SiteAdmin):
     list_display = (
         "name",
         "backbone",
-        "pooling",
+        "pooling_shown",
         "dim_shown",
         "embedding_total",
         "index_total",
@@ -106,7 +46,9 @@ class FeatureModelAdmin(SiteAdmin):
     search_fields = ("name", "backbone")
     actions = ("embed_missing", "embed_again", "copy")
     object_actions = ("embed_missing", "embed_again", "copy")
-    configuration = ("backbone", "layer", "weights", "weights_sha256", "pooling", "gem_p", "preprocessing", "runtime")
+    network = ("backbone", "layer", "weights", "weights_sha256")
+    descriptor = ("pooling", "gem_p", "power", "scales", "flip", "preprocessing", "runtime")
+    configuration = (*network, *descriptor)
     projected = ("projection", "projection_sha256", "projected_from")  # made by fit_projection, never by hand
     projection_facts = ("projection_shown", "projection_sha256", "source_shown")
     facts = ("dim", "fingerprint", "embedding_total", "index_total", "created")
@@ -125,10 +67,9 @@ class FeatureModelAdmin(SiteAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         fixed = obj is not None and self._is_fixed(obj)
         note = gettext("It has embedded pictures, so it stays as it is. Copy it to change it.") if fixed else None
-        parts = ("layer", "weights", "weights_sha256"), ("pooling", "gem_p", "preprocessing", "runtime")
         made: list[Any] = [(None, {"fields": ("name", "is_default")})]
-        made += [(_("Network"), {"fields": ("backbone", *parts[0]), "description": note})]
-        made += [(_("Descriptor"), {"fields": parts[1]})]
+        made += [(_("Network"), {"fields": self.network, "description": note})]
+        made += [(_("Descriptor"), {"fields": self.descriptor})]
         if obj and obj.projection:
             made += [(_("Projection"), {"fields": self.projection_facts})]
         return [*made, (_("Facts"), {"fields": self.facts})] if obj else made
@@ -150,6 +91,14 @@ class FeatureModelAdmin(SiteAdmin):
 
     def has_reembed_permission(self, request: HttpRequest) -> bool:
         return may(request, "add", Embedding) and may(request, "delete", Embedding)
+
+    @admin.display(description=_("pooling"), ordering="pooling")
+    def pooling_shown(self, row: FeatureModel) -> str:
+        """``gem · power 0.5 · scales 1, 0.7071 · flip``: what is not as usual."""
+        parts = [row.pooling]
+        parts += [gettext("power %s") % f"{row.power:g}"] if row.power != 1 else []
+        parts += [gettext("scales %s") % ", ".join(f"{scale:g}" for scale in row.scales)] if row.scales else []
+        return " · ".join([*parts, *([gettext("flip")] if row.flip else [])])
 
     @admin.display(description=_("dimensions"), ordering="dim")
     def dim_shown(self, row: FeatureModel) -> str:

@@ -22,12 +22,15 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name")
-        parser.add_argument("--backbone", required=True, help="onnx, color_gradient, resnet50, vgg16 …")
+        parser.add_argument("--backbone", required=True, help="lookalike, onnx, color_gradient, resnet50 …")
         parser.add_argument("--weights", default="", metavar="PATH|URL", help="for torchvision also: default, none")
         parser.add_argument("--sha256", default="", help="of the weights; needed with a URL")
-        parser.add_argument("--layer", default="", help="torchvision: avgpool or layer4; onnx: name of an output")
+        parser.add_argument("--layer", default="", help="torchvision: avgpool, layer4, layer3 …; onnx: an output")
         parser.add_argument("--pooling", choices=[p.value for p in Pooling], default=Pooling.MEAN.value)
         parser.add_argument("--gem-p", type=float, default=3.0, help="exponent of GeM pooling")
+        parser.add_argument("--power", type=float, default=1.0, help="of the pooled values, 0.5: square roots")
+        parser.add_argument("--scales", type=_numbers, default=(), metavar="LIST", help="sizes to average: 1,0.7071")
+        parser.add_argument("--flip", action="store_true", help="average the mirrored picture in")
         parser.add_argument("--preprocessing", type=_object, default={}, metavar="JSON", help='e.g. {"fit": "squash"}')
         parser.add_argument("--runtime", choices=[r.value for r in RUNTIMES], default=Runtime.AUTO.value)
         parser.add_argument("--default", action="store_true", help="use it for new collections")
@@ -40,6 +43,9 @@ class Command(BaseCommand):
             weights_sha256=options["sha256"],
             pooling=Pooling(options["pooling"]),
             gem_p=options["gem_p"],
+            power=options["power"],
+            scales=options["scales"],
+            flip=options["flip"],
             preprocessing=options["preprocessing"],
             runtime=Runtime(options["runtime"]),
         )
@@ -67,6 +73,10 @@ def _weights(weights: str) -> str:
     """Absolute where it is a file seen from here: a worker may run elsewhere."""
     path = Path(weights).expanduser()
     return str(path.resolve()) if weights and not is_url(weights) and path.is_file() else weights
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(number) for number in text.split(",") if number.strip())
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -39,6 +39,16 @@ def test_a_model_is_added_opened_and_described(network: Callable[..., Path]) -> 
     assert not model.is_default
 
 
+def test_power_scales_and_flip_are_kept(network: Callable[..., Path]) -> None:
+    arguments = ("--backbone=onnx", f"--weights={network()}", "--pooling=rmac", "--power=0.5", "--scales=1,0.7071")
+    first = run("add_feature_model", "small", *arguments, "--flip")
+    model = FeatureModel.objects.get()
+    assert (model.pooling, model.power, model.scales, model.flip) == ("rmac", 0.5, [1, 0.7071], True)
+    assert run("add_feature_model", "small", *arguments, "--flip") == first
+    with pytest.raises(CommandError, match="already"):
+        run("add_feature_model", "small", *arguments)
+
+
 def test_a_path_seen_from_here_is_kept_whole(network: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     path = network()
     monkeypatch.chdir(path.parent)
@@ -67,6 +77,9 @@ def test_again_it_is_the_same_and_another_under_its_name_is_refused() -> None:
         (["--backbone=onnx", "--weights=http://127.0.0.1/x.onnx"], "SHA-256"),
         (["--backbone=color_gradient", "--preprocessing=[1]"], "preprocessing"),
         (["--backbone=color_gradient", "--preprocessing={"], "preprocessing"),
+        (["--backbone=color_gradient", "--power=2"], "power"),
+        (["--backbone=color_gradient", "--scales=1,0.1"], r"0\.1"),
+        (["--backbone=color_gradient", "--scales=1;2"], "scales"),
     ],
 )
 def test_what_does_not_open_leaves_no_row(arguments: list[str], named: str) -> None:
