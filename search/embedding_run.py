@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-import logging
-import os
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from django.conf import settings
-from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
-from catalog.errors import LookalikeError
-from catalog.images import Limits, decode
+from catalog.images import Limits
 from catalog.locks import try_lock
 from catalog.models import Collection, Image
 from search.extraction.extractor import Extractor
-from search.extraction.preprocess import Pixels
 from search.models import Embedding, FeatureModel
+from search.picture_stream import Described, PictureStream
 from search.vectors import from_bytes, to_bytes
-
-log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 
 # Two processes share a collection by blocks of so many picture ids: large beside a batch, small beside a catalog.
 BLOCK = 1024
-NOT_FINITE = "The network gave no finite descriptor for this picture."
-
-
-@dataclass
-class Prepared:
-    """A picture on its way to the network: its pixels, or why there are none."""
-
-    image_id: int
-    pixels: Pixels | None = None
-    error: str = ""
 
 
 @dataclass
@@ -59,12 +40,12 @@ class EmbeddingRun:
 
     def work(self, limit: int | None, on_progress: Progress | None) -> int:
         self.total = self.pending().count() if on_progress else 0  # reads the whole collection
-        with closing(_pool()) as pool:
+        with closing(PictureStream(self.extractor, self.limits)) as stream:
             while limit is None or self.done < limit:
                 block = self._next_block()
                 if block is None:
                     break
-                self._embed_block(block, None if limit is None else limit - self.done, pool.executor, on_progress)
+                self._embed_block(block, None if limit is None else limit - self.done, stream, on_progress)
         return self.done
 
     def _next_block(self) -> int | None:
@@ -75,9 +56,7 @@ class EmbeddingRun:
         first = waiting.values_list("pk", flat=True).first()
         return None if first is None else first // BLOCK
 
-    def _embed_block(
-        self, block: int, limit: int | None, executor: ThreadPoolExecutor, on_progress: Progress | None
-    ) -> None:
+    def _embed_block(self, block: int, limit: int | None, stream: PictureStream, on_progress: Progress | None) -> None:
         # Whoever holds the lock asks again what is waiting after letting go of it, so a picture added
         # while another process finds the block taken is not forgotten.
         with try_lock(f"embed-{self.collection.pk}-{self.feature_model.pk}-{block}") as mine:
@@ -87,7 +66,7 @@ class EmbeddingRun:
             waiting = self.pending().filter(pk__gte=block * BLOCK, pk__lt=(block + 1) * BLOCK)
             files = list(waiting.values_list("pk", "file")[:limit])
             files = self._projected(files)
-            for batch in _batches(self._prepared(files, executor), settings.EXTRACTION_BATCH):
+            for batch in stream.described(files):
                 self._store(batch)
                 self.done += len(batch)
                 self.total = max(self.total, self.done)
@@ -110,46 +89,8 @@ class EmbeddingRun:
         projected = {key for key, _ in rows}
         return [(key, name) for key, name in files if key not in projected]
 
-    def _prepared(self, files: list[tuple[int, str]], executor: ThreadPoolExecutor) -> Iterator[Prepared]:
-        """Decoded beside the network, in order, and never more than three batches ahead of it."""
-        ahead: deque[Future[Prepared]] = deque()
-        for image_id, name in files:
-            ahead.append(executor.submit(self._prepare, image_id, name))
-            if len(ahead) >= 3 * settings.EXTRACTION_BATCH:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
-
-    def _prepare(self, image_id: int, name: str) -> Prepared:
-        """In a thread: no database here."""
-        try:
-            with default_storage.open(name) as file:
-                data = file.read()
-            picture = decode(data, min_side=self.extractor.min_side, limits=self.limits)
-            return Prepared(image_id, self.extractor.prepare(picture.pixels))
-        except LookalikeError as error:
-            return Prepared(image_id, error=str(error))
-        except FileNotFoundError:
-            return Prepared(image_id, error="The file is missing.")
-        except OSError:
-            raise  # the disk, not the picture: the next run tries again
-        except Exception as error:
-            log.exception("Picture %s could not be prepared", image_id)
-            return Prepared(image_id, error=f"{type(error).__name__}: {error}")
-
-    def _store(self, batch: list[Prepared]) -> None:
-        good = [item for item in batch if item.pixels is not None]
-        rows = [self._row(item.image_id, error=item.error) for item in batch if item.pixels is None]
-        if good:
-            vectors = self.extractor.describe(np.stack([item.pixels for item in good if item.pixels is not None]))
-            for item, vector, data in zip(good, vectors, to_bytes(vectors), strict=True):
-                row = (
-                    self._row(item.image_id, data)
-                    if np.isfinite(vector).all()
-                    else self._row(item.image_id, error=NOT_FINITE)
-                )
-                rows.append(row)
-        _insert(rows)
+    def _store(self, batch: list[Described]) -> None:
+        _insert([self._row(item.image_id, item.vector, item.error) for item in batch])
 
     def _row(self, image_id: int, vector: bytes | None = None, error: str = "") -> Embedding:
         return Embedding(image_id=image_id, feature_model=self.feature_model, vector=vector, error=error)
@@ -167,25 +108,3 @@ def _insert(rows: list[Embedding], tries: int = 3) -> None:
         except IntegrityError:  # deleted between the question and the insert
             if not left:
                 raise
-
-
-def _batches(items: Iterator[Prepared], size: int) -> Iterator[list[Prepared]]:
-    batch: list[Prepared] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-class _pool:
-    """Decoding threads that, on an error or Ctrl-C, end without finishing what waits in the queue."""
-
-    def __init__(self) -> None:
-        threads = settings.EXTRACTION_THREADS or os.cpu_count() or 1
-        self.executor = ThreadPoolExecutor(max_workers=min(8, max(2, threads)), thread_name_prefix="decode")
-
-    def close(self) -> None:
-        self.executor.shutdown(wait=True, cancel_futures=True)

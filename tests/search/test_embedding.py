@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from catalog.errors import JobCancelled
 from catalog.images import BrokenPicture, decode
 from catalog.locks import try_lock
 from catalog.models import Collection, Image, ImageRole
-from search import demo, embedding, embedding_run
+from search import demo, embedding, embedding_run, picture_stream
 from search.builds import build_create, build_run
 from search.embedding import (
     descriptor_of,
@@ -29,6 +30,7 @@ from search.embedding import (
 from search.extraction.errors import UnknownBackbone, WeightsChanged, WeightsMissing
 from search.extraction.extractor import Extractor
 from search.models import Embedding, FeatureModel, SearchIndex
+from search.picture_stream import PictureStream
 from search.vectors import from_bytes, to_bytes
 from tests import factories
 
@@ -140,14 +142,14 @@ def test_a_decoder_that_fails_in_an_unforeseen_way_costs_one_picture(
 ) -> None:
     first, second = store(collection, 1), store(collection, 2)
     bad = default_storage.open(first.file.name).read()
-    real = embedding_run.decode
+    real = picture_stream.decode
 
     def fails_on_one(data: bytes, **kwargs: Any) -> Any:
         if data == bad:
             raise ZeroDivisionError("in a codec")
         return real(data, **kwargs)
 
-    monkeypatch.setattr(embedding_run, "decode", fails_on_one)
+    monkeypatch.setattr(picture_stream, "decode", fails_on_one)
     assert embed_pending(collection, model) == 2
     assert Embedding.objects.get(image=first).error == "ZeroDivisionError: in a codec"
     assert vector(second, model).any()
@@ -166,7 +168,7 @@ def test_no_finite_descriptor_is_an_error_row(
 
     monkeypatch.setattr(Extractor, "describe", nan_first)
     embed_pending(collection, model)
-    assert Embedding.objects.filter(vector=None, error=embedding_run.NOT_FINITE).count() == 1
+    assert Embedding.objects.filter(vector=None, error=picture_stream.NOT_FINITE).count() == 1
     assert Embedding.objects.filter(error="").count() == 1
 
 
@@ -184,8 +186,51 @@ def test_stopped_in_the_middle_it_keeps_what_was_stored_and_goes_on(
     with pytest.raises(JobCancelled):
         embed_pending(collection, model, on_progress=stop)
     assert Embedding.objects.count() == 4
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("decode", "describe"))]
     assert embed_pending(collection, model) == 3
+
+
+def test_the_next_batch_is_in_the_network_while_one_is_stored(
+    collection: Collection, model: FeatureModel, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.EXTRACTION_BATCH = 2
+    for seed in range(8):
+        store(collection, seed)
+    real, describing = Extractor.describe, threading.Semaphore(0)
+
+    def described(self: Extractor, pixels: Any) -> Any:
+        describing.release()
+        return real(self, pixels)
+
+    monkeypatch.setattr(Extractor, "describe", described)
+
+    def second_is_under_way(done: int, total: int) -> None:
+        # A batch of its own and at least one more, unless it is the last: not one after the other.
+        assert describing.acquire(timeout=30)
+        if done == 2:
+            assert describing.acquire(timeout=30)
+            describing.release()
+
+    assert embed_pending(collection, model, on_progress=second_is_under_way) == 8
+    assert list(Embedding.objects.order_by("pk").values_list("image_id", flat=True)) == sorted(
+        Image.objects.values_list("pk", flat=True)
+    )
+
+
+def test_a_failing_disk_stops_the_run_and_no_thread_is_left(
+    collection: Collection, model: FeatureModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in range(3):
+        store(collection, seed)
+
+    def fails(*_: Any) -> Any:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(picture_stream, "default_storage", SimpleNamespace(open=fails))
+    with pytest.raises(OSError, match="the disk is gone"):
+        embed_pending(collection, model)
+    assert not Embedding.objects.exists()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("decode", "describe"))]
 
 
 def test_a_block_that_another_process_works_on_is_left_to_it(
@@ -206,13 +251,14 @@ def test_a_picture_deleted_meanwhile_is_no_error(
     collection: Collection, model: FeatureModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept, deleted = store(collection, 1), store(collection, 2)
-    real = Extractor.describe
+    real = PictureStream.described
 
-    def delete_then_describe(self: Extractor, pixels: Any) -> Any:
-        Image.objects.filter(pk=deleted.pk).delete()
-        return real(self, pixels)
+    def delete_when_described(self: PictureStream, files: Any) -> Any:
+        for batch in real(self, files):
+            Image.objects.filter(pk=deleted.pk).delete()
+            yield batch
 
-    monkeypatch.setattr(Extractor, "describe", delete_then_describe)
+    monkeypatch.setattr(PictureStream, "described", delete_when_described)
     embed_pending(collection, model)
     assert list(Embedding.objects.values_list("image_id", flat=True)) == [kept.pk]
 

@@ -7,7 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from catalog.models import ImageRole
-from search import embedding_run
+from search import picture_stream
 from search.embedding import descriptor_of, embed_pending, feature_model_prepare
 from search.models import Embedding, FeatureModel
 from search.projections import NameTaken, NothingToFitOn, ProjectedAlready, projection_fit
@@ -39,7 +39,7 @@ def collection(base):
 
 def test_embedding_with_it_needs_no_picture_again(weights, base, collection, monkeypatch) -> None:
     model = projection_fit(base, [collection], "pca8", 8)
-    monkeypatch.setattr(embedding_run.EmbeddingRun, "_prepare", lambda *_: pytest.fail("a picture was opened"))
+    monkeypatch.setattr(picture_stream.PictureStream, "_prepare", lambda *_: pytest.fail("a picture was opened"))
     assert embed_pending(collection, model) == 24
     stored = Embedding.objects.filter(feature_model=model).order_by("image_id")
     assert [len(row.vector) for row in stored] == [16] * 24
