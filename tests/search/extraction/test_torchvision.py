@@ -250,7 +250,7 @@ def test_a_layer_between_is_what_the_network_computes_there(folder: Path) -> Non
     model = torch_runtime.seeded(lambda: models.resnet18(weights=None)).eval()
     inside = build_extractor(spec(layer="layer2", preprocessing=TINY))
     pixels = np.stack([inside.prepare(draw(seed)) for seed in range(3)])
-    how = inside._how
+    how = inside.preprocessing
     with torch.inference_mode():
         x = torch.from_numpy(normalise(pixels, how))
         expected = model.layer2(model.layer1(model.maxpool(model.relu(model.bn1(model.conv1(x))))))
