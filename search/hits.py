@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from catalog.models import Image
+from search.extraction.attributes import Prediction
 from search.models import IndexBuild, SearchIndex
 from search.ranking import Tier
 
@@ -39,3 +40,4 @@ class Results:
     tiers: tuple[Tier, ...] = ()  # coarse, fine, rules: what each did
     cut_off: float | None = None  # hits less probable than this are folded away by pages
     descriptors: int = 1  # examples that were searched by
+    looks_like: tuple[Prediction, ...] = ()  # attributes that the examples clearly show; none without a branch

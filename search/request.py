@@ -18,9 +18,11 @@ from search.calibrations import calibration_of
 from search.describing import Describer
 from search.examples import Example, away, examples_check, liked
 from search.expansion import BadExpansion, Expansion, expanded
+from search.extraction.attributes import Prediction
 from search.filters import Filters
 from search.hits import Hit, Moved, Results
 from search.indexes import set_threads
+from search.looks import looks_like
 from search.lookup import Lookup
 from search.models import SearchIndex, SearchLog
 from search.ranking import Candidate, Ranking, Rule
@@ -81,6 +83,7 @@ class SearchRequest:
         self.timings_ms = dict.fromkeys(("decode", "network", "coarse", "fine", "rules", "database", "total"), 0.0)
         self.collection, self.k, self.offset, self.filters, self.source = collection, k, offset, filters, source
         self.min_probability = min_probability
+        self.looks_like: tuple[Prediction, ...] = ()
         with self._timed("database"):
             self.index = index or default_index(collection)
             self.gallery = Image.objects.filter(collection_id=self.index.collection_id, role=ImageRole.GALLERY)
@@ -123,6 +126,7 @@ class SearchRequest:
             tiers=tuple(ranking.tiers),
             cut_off=self.index.cut_off,
             descriptors=len(examples),
+            looks_like=self.looks_like,
         )
         log_search(_line(results, self.source))
         return results
@@ -134,6 +138,7 @@ class SearchRequest:
         """
         x = Describer(self.index.feature_model, self._timed).describe(examples)
         weights = np.array([example.weight for example in examples], np.float64)
+        self.looks_like = looks_like(self.index.feature_model, x, weights.tolist())
         query, length = liked(x, weights)
         if self.expansion:
             with self._timed("expansion"):

@@ -29,6 +29,10 @@ def results_answer(results: Results, request: Request) -> dict[str, Any]:
             {"name": t.name, "ms": t.ms, "out": t.out, "moved": t.moved, "dropped": t.dropped, "in": t.in_}
             for t in results.tiers
         ],
+        "looks_like": [
+            {"attribute": seen.attribute, "value": seen.value, "confidence": round(seen.confidence, 4)}
+            for seen in results.looks_like
+        ],
         "hits": [_hit(hit, site) for hit in results.hits],
     }
 

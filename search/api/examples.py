@@ -86,6 +86,10 @@ RESULTS = {
         {"name": "fine", "ms": 0.4, "in": 200, "out": 200, "moved": 12, "dropped": 0},
         {"name": "rules", "ms": 0.1, "in": 200, "out": 140, "moved": 9, "dropped": 60},
     ],
+    "looks_like": [
+        {"attribute": "category", "value": "lamps/desk", "confidence": 0.92},
+        {"attribute": "color", "value": "brass", "confidence": 0.81},
+    ],
     "hits": [
         {
             "rank": 1,

@@ -61,7 +61,7 @@ class Head:
     bias: Floats
 
     @property
-    def named(self) -> Floats:
+    def named(self) -> NDArray[np.bool_]:
         """Columns (c,) that stand for a value, the one for all others left out."""
         return np.array([value != "" for value in self.values])
 

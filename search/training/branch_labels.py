@@ -17,6 +17,7 @@ Texts: TypeAlias = tuple[str, ...]  # values of one attribute of one product; ()
 
 FEWEST_PRODUCTS = 8  # of a value, to be one of a head's
 FEWEST_TO_FIT = 3  # of those, among the products it is fitted on
+LONGEST_NAME, LONGEST = 100, 200  # characters of an attribute's name, and of a value
 MOST_VALUES = 200  # of a head, the most frequent ones
 LEAST_COVERAGE = 0.3  # share of the products that state the attribute
 LEAST_KNOWN = 0.5  # share of those whose values are frequent enough: less is free text
@@ -78,6 +79,8 @@ def choose(attribute: str, values: Iterable[object]) -> Chosen | LeftOut:
     found = [texts(value) for value in values]
     stated = [given for given in found if given]
     odd = sum(given is None for given in found)
+    if len(attribute) > LONGEST_NAME:
+        return LeftOut(attribute, "free_text")
     if odd > len(stated):
         return LeftOut(attribute, "numbers")
     if stated and odd > 0.05 * len(stated):
@@ -85,7 +88,7 @@ def choose(attribute: str, values: Iterable[object]) -> Chosen | LeftOut:
     counts = Counter(value for given in stated for value in given)
     if counts and sum(map(_is_number, counts)) > len(counts) / 2:
         return LeftOut(attribute, "numbers")
-    kept = [(value, count) for value, count in counts.items() if count >= FEWEST_PRODUCTS]
+    kept = [(value, count) for value, count in counts.items() if count >= FEWEST_PRODUCTS and len(value) <= LONGEST]
     known = tuple(value for value, _ in sorted(kept, key=lambda pair: (-pair[1], pair[0]))[:MOST_VALUES])
     return _judged(attribute, found, stated, known)
 

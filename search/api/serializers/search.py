@@ -149,6 +149,11 @@ class ReasonSerializer(serializers.Serializer[Any]):
     text = serializers.CharField(help_text="What it did to the hit, for people.")
 
 
+class RoundedField(serializers.FloatField):
+    def to_representation(self, value: Any) -> float:
+        return round(super().to_representation(value), 4)
+
+
 class HitSerializer(serializers.Serializer[Any]):
     rank = serializers.IntegerField(help_text="From 1.")
     score = serializers.FloatField(help_text="Inner product of unit vectors: higher is better, 1 the same.")
@@ -176,6 +181,14 @@ class TierSerializer(serializers.Serializer[Any]):
         }
 
 
+class LookSerializer(serializers.Serializer[Any]):
+    """An attribute that the searching pictures clearly show, as the feature model's attribute branch reads them."""
+
+    attribute = serializers.CharField(help_text="category, or the name of an attribute: what it can be filtered by.")
+    value = serializers.CharField()
+    confidence = RoundedField(help_text="Calibrated probability, 0 to 1.")
+
+
 class ResultsSerializer(serializers.Serializer[Any]):
     """The answer of a search as the schema describes it; search.api.answers makes the same, quicker."""
 
@@ -188,4 +201,7 @@ class ResultsSerializer(serializers.Serializer[Any]):
     )
     timings_ms = serializers.DictField(child=serializers.FloatField(), help_text="Milliseconds of each step.")
     tiers = TierSerializer(many=True)
+    looks_like = LookSerializer(
+        many=True, help_text="Empty where the index's feature model has no attribute branch, or nothing is clear."
+    )
     hits = HitSerializer(many=True)
