@@ -1,10 +1,10 @@
-"""What the search side does when the catalog announces something: enqueue, nothing else."""
+"""What the search side does when the catalog announces something: little, and nothing that takes long."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from catalog.models import Collection
+from catalog.models import Collection, Product
 
 
 def embed_added(sender: object, collection: Collection, **kwargs: Any) -> None:
@@ -20,3 +20,11 @@ def embed_added(sender: object, collection: Collection, **kwargs: Any) -> None:
     models = SearchIndex.objects.filter(collection=collection).values_list("feature_model_id", flat=True)
     for feature_model_id in set(models):
         embed_pending.delay_on_commit(collection.pk, feature_model_id)
+
+
+def proposals_drop(sender: object, instance: Product, created: bool, **kwargs: Any) -> None:
+    """A product that states an attribute by now needs no proposal of it."""
+    from search.proposals import product_settle
+
+    if not created and not kwargs.get("raw"):
+        product_settle(instance)
