@@ -118,9 +118,9 @@ PARTS: tuple[tuple[dict[str, Rect], float], ...] = (
 
 def inner(picture: Floats, share: float = MOST_OF_IT) -> NDArray[np.bool_]:
     """The smallest part of a picture of heat (high, wide) that holds ``share`` of it."""
-    heat = np.nan_to_num(picture).ravel()
-    order = np.argsort(-heat, kind="stable")
-    count = int(np.searchsorted(np.cumsum(heat[order], dtype=np.float64), share * heat.sum(dtype=np.float64)))
-    mask = np.zeros(heat.size, bool)
-    mask[order[: count + 1]] = heat.any()
-    return mask.reshape(picture.shape)
+    heat = np.nan_to_num(picture)
+    warm = np.sort(heat[heat > 0])[::-1]
+    if not len(warm):
+        return np.zeros(picture.shape, bool)
+    count = int(np.searchsorted(np.cumsum(warm, dtype=np.float64), share * warm.sum(dtype=np.float64)))
+    return heat >= warm[min(count, len(warm) - 1)]
