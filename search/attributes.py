@@ -108,6 +108,8 @@ def choices(collection: Collection) -> list[Chosen | LeftOut]:
     rows = Product.objects.filter(Exists(pictured), collection=collection).order_by("pk")
     for category, attributes in rows.values_list("category", "attributes").iterator(chunk_size=2000):
         for name, value in stated_by(category, attributes).items():
+            if value is None:
+                continue
             stated.setdefault(name, {})[count] = value
         count += 1
     found = [choose(name, [values.get(at) for at in range(count)]) for name, values in stated.items()]

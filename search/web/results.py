@@ -17,6 +17,7 @@ from search.services import Results
 from search.web.asked import MAX_PAGE, PAGE_SIZE, Asked
 from search.web.cards import cards, picture_url, thumbnail_url, title
 from search.web.likely import cut
+from search.web.looks import looks
 from search.web.narrowing import chips, loosen, narrowing
 from search.web.ranked import ranked, seconds, timings
 from search.web.samples import picture_count
@@ -56,6 +57,7 @@ def search_context(request: HttpRequest, asked: Asked, results: Results | None, 
         "examples": shown(asked),
         "narrowing": narrowing(facets(asked.collection), request.GET),
         "chips": chips(asked),
+        "looks": looks(asked, results),
         "clear_href": asked.href(filters=type(asked.filters)()),
         "whole_href": asked.href(box=None),
         "cards": cards(divided.shown, slug),
