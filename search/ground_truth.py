@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from catalog.models import Benchmark, Image, ImageRole, Label, Query, Relevance
+from catalog.patients import patients_of
 from search.evaluation import Grade, Protocol, Truth, truth_of
 from search.types import Ids
 
@@ -20,7 +21,7 @@ class Judgement:
     truth: Truth
     grades: Mapping[int, str]
     given: str  # the grade of a positive that has no row of its own
-    own: frozenset[int] = frozenset()  # the query's own picture and its copies, where they leave the ranking
+    own: frozenset[int] = frozenset()  # the query's own picture, its copies and patient, where they leave the ranking
 
     def graded(self, ids: Ids) -> list[str]:
         """The grade of each picture of a ranking; junk is what the protocol leaves out, whatever its label."""
@@ -56,6 +57,10 @@ class GroundTruth:
             if benchmark.relevance != Relevance.LABELS and group:
                 groups[group].append(image_id)
         self.gallery: Ids = np.array(ids, np.int64)  # rising
+        self.patients = patients_of(benchmark.collection_id) if benchmark.exclude_same_patient else {}
+        self._of_patient: dict[str, set[int]] = defaultdict(set)
+        for image_id, patient in self.patients.items():
+            self._of_patient[patient].add(image_id)
         self._groups = {group: np.array(members, np.int64) for group, members in groups.items()}
 
     def of(self, queries: Sequence[Query]) -> list[Judgement]:
@@ -66,15 +71,22 @@ class GroundTruth:
         return [self._from_group(query, own[query.pk]) for query in queries]
 
     def own(self, queries: Sequence[Query]) -> dict[int, set[int]]:
-        """The query's own picture and the pictures of the same bytes, by query id; none where they stay."""
+        """The query's own picture, the pictures of the same bytes and of the same patient, by query id.
+
+        None where they stay: a patient's pictures do so where the benchmark says so, or none came as DICOM.
+        """
         if self.protocol.keeps_query:
-            return {query.pk: set() for query in queries}
+            return {query.pk: self._same_patient(query) for query in queries}
         hashes = {query.image.sha256 for query in queries}
         same: dict[str, set[int]] = defaultdict(set)
         copies = Image.objects.filter(collection=self.benchmark.collection_id, sha256__in=hashes)
         for image_id, sha256 in copies.values_list("id", "sha256"):
             same[sha256].add(image_id)
-        return {query.pk: same[query.image.sha256] | {query.image_id} for query in queries}
+        return {query.pk: same[query.image.sha256] | {query.image_id} | self._same_patient(query) for query in queries}
+
+    def _same_patient(self, query: Query) -> set[int]:
+        patient = self.patients.get(query.image_id)
+        return set(self._of_patient[patient]) if patient else set()
 
     def _from_labels(self, queries: Sequence[Query], own: Mapping[int, set[int]]) -> list[Judgement]:
         grades: dict[int, dict[int, str]] = {query.pk: {} for query in queries}

@@ -15,6 +15,7 @@ from PIL import Image as PillowImage
 
 from catalog.files import SWEEP_AFTER, file_put, files_lock, is_older, listing
 from catalog.images import SUFFIXES, decode
+from catalog.medicine import query_copy
 from catalog.models import Collection
 from catalog.services import picture_limits
 from search.models import UploadedQuery
@@ -27,9 +28,11 @@ QUALITY = 85
 def query_upload(collection: Collection, data: bytes) -> UploadedQuery:
     """Store a visitor's picture and a preview without its metadata. Raises PictureError.
 
+    Of a DICOM file the de-identified copy is stored, with the frames to choose from.
     The same bytes in the same collection on the same day are the same row. Files are named by content,
     and a row of another collection may share them; its id is random, so nobody can guess it.
     """
+    data = query_copy(data)
     picture = decode(data, limits=picture_limits())
     today = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
     name = f"{FOLDER}/{picture.sha256[:2]}/{picture.sha256}"

@@ -153,7 +153,7 @@ def _eight_bits(array: NDArray[Any], source: Source) -> NDArray[np.uint8]:
         return array
     bits = int(source.ds.BitsStored)
     scaled = array.astype(np.float64) * (255 / (2**bits - 1))
-    return np.clip(scaled + 0.5, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(scaled + 0.5, 0, 255), np.uint8)
 
 
 def _eight_bits_of_palette(array: NDArray[Any]) -> NDArray[np.uint8]:

@@ -153,9 +153,13 @@ class _Run:
             None if item.image_id else pool.submit(read, item, self.limits, self.job.frames, self.job.window)
             for item in items
         ]
-        found = []
+        found: list[Item] = []
         for item, future in zip(items, futures, strict=True):
-            found += self._wait(future) if future else [item]
+            if future is None:
+                found.append(item)
+            else:
+                read_items = self._wait(future)
+                found += read_items
         self.extra += len(found) - len(items)
         return found
 

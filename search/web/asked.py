@@ -12,10 +12,12 @@ from django.http import Http404, QueryDict
 from django.urls import reverse
 
 from catalog.models import Collection, Image, ImageRole
+from catalog.viewing import is_dicom_file, view_bytes
 from search.filters import BadFilter, Filters
 from search.models import UploadedQuery
 from search.services import Example
 from search.web.forms import parse_box
+from search.web.medical import AS_STORED, View, view_of
 from search.web.more import added, ticked
 
 PAGE_SIZE = 24
@@ -30,7 +32,8 @@ class Asked:
     """A picture (uploaded, or one of the catalog), a box of it, filters and a page.
 
     ``also``: further uploaded pictures; ``liked`` and ``unliked``: hits that were ticked. ``min_p``: the
-    least probability of hits that are not folded away; None leaves it to the index.
+    least probability of hits that are not folded away; None leaves it to the index. ``view``: the frame and window of
+    a picture that came as DICOM.
     """
 
     collection: Collection
@@ -42,6 +45,7 @@ class Asked:
     liked: tuple[Image, ...] = ()
     unliked: tuple[Image, ...] = ()
     min_p: float | None = None
+    view: View = AS_STORED
 
     @property
     def is_upload(self) -> bool:
@@ -62,9 +66,9 @@ class Asked:
 
     @property
     def more(self) -> list[tuple[str, str]]:
-        """The address parameters of the further examples."""
+        """The address parameters of the further examples, and of the view."""
         named = (("also", self.also), ("like", self.liked), ("unlike", self.unliked))
-        return [(name, str(one.pk)) for name, ones in named for one in ones]
+        return [*self.view.pairs, *((name, str(one.pk)) for name, ones in named for one in ones)]
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -87,7 +91,11 @@ class Asked:
     def examples(self) -> Iterator[Example]:
         """What is searched by. A picture that is liked counts as much as the asking one."""
         if isinstance(self.subject, UploadedQuery):
-            yield Example(query=self.subject, box=self.box)
+            name = str(self.subject.file.name)
+            if self.view and is_dicom_file(name):
+                yield Example(data=view_bytes(name, self.view.frame, self.view.window), box=self.box)
+            else:
+                yield Example(query=self.subject, box=self.box)
         else:
             yield Example(image=self.subject, box=self.box)
         yield from (Example(query=one) for one in self.also)
@@ -115,9 +123,10 @@ def example_of(collection: Collection, params: QueryDict) -> Asked:
 
 
 def asked_of(asked: Asked, params: QueryDict) -> Asked:
-    """``asked`` with the rest of its question; raises MalformedBox or BadFilter."""
+    """``asked`` with the rest of its question; raises MalformedBox, BadFilter or BadWindow."""
     box, filters = parse_box(params.get("box", "")), Filters.from_query(params)
-    return replace(asked, box=box, filters=filters, page=_page(params.get("page", "")), min_p=_min_p(params))
+    view, number = view_of(params), _page(params.get("page", ""))
+    return replace(asked, box=box, filters=filters, page=number, min_p=_min_p(params), view=view)
 
 
 def _min_p(params: QueryDict) -> float | None:

@@ -9,6 +9,7 @@ from django.shortcuts import redirect
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods, require_safe
 
+from catalog.dicom.signature import HEAD, is_dicom, is_dicom_name
 from catalog.errors import LookalikeError
 from catalog.models import Collection
 from search import services
@@ -82,8 +83,10 @@ def _query(request: HttpRequest, collection: Collection | None) -> HttpResponse:
     name, uploads = "", []
     try:
         before = _before(request, place)
-        for name, read in QueryForm(request.POST, request.FILES).pictures():  # noqa: B007 - said if it is refused
-            uploads.append(services.query_upload(place, read()))
+        for name, read in QueryForm(request.POST, request.FILES).pictures():
+            data = read()
+            name = "" if is_dicom(data[:HEAD]) else name
+            uploads.append(services.query_upload(place, data))
     except LookalikeError as error:
         return _refused(request, collection, error, name, url=request.POST.get("url", ""))
     address = _address(place, before, uploads)
@@ -107,6 +110,7 @@ def _address(collection: Collection, before: Asked | None, uploads: list[Uploade
 def _refused(
     request: HttpRequest, collection: Collection | None, error: LookalikeError, name: str = "", url: str = ""
 ) -> HttpResponse:
+    name = "" if is_dicom_name(name) else name
     said = f"{name}: {say(error)}" if name else say(error)
     if _wants_json(request):
         return JsonResponse({"error": {"code": error.code, "message": said}}, status=error.status)

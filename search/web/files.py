@@ -50,14 +50,14 @@ def _picture(request: HttpRequest, name: str) -> HttpResponseBase:
     digest = PurePosixPath(name).stem
     rows = Image.objects.filter(Q(file=name) | Q(thumbnail=name), sha256=digest)
     is_public = rows.filter(collection__is_public=True).exists()
-    if not is_public and not rows.filter(collection__in=_visible(request).values("pk")).exists():
+    if not is_public and not rows.filter(collection__in=visible(request).values("pk")).exists():
         raise Http404
     etag = f"{digest}-{PurePosixPath(name).parts[0]}"
     # A day, though the content never changes: a cache must not show for long what was deleted or made private.
     return _send(request, name, etag=etag, public=is_public, max_age=DAY_S)
 
 
-def _visible(request: HttpRequest) -> QuerySet[Collection]:
+def visible(request: HttpRequest) -> QuerySet[Collection]:
     """Collections of the API key that the request carries, for apps; else those of the visitor."""
     presented = presented_key(request)
     key = active_key(presented) if presented else None

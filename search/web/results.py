@@ -18,6 +18,7 @@ from search.web.asked import MAX_PAGE, PAGE_SIZE, Asked
 from search.web.cards import cards, picture_url, thumbnail_url, title
 from search.web.likely import cut
 from search.web.looks import looks
+from search.web.medical import chooser, subject_url, windowed
 from search.web.narrowing import chips, loosen, narrowing
 from search.web.ranked import ranked, seconds, timings
 from search.web.samples import picture_count
@@ -53,15 +54,18 @@ def search_context(request: HttpRequest, asked: Asked, results: Results | None, 
         "asked": asked,
         "subject": subject,
         "subject_title": title(subject) if isinstance(subject, Image) else "",
-        "subject_url": picture_url(subject) if isinstance(subject, Image) else preview_url(subject),
+        "subject_url": subject_url(subject, asked.view)
+        or (picture_url(subject) if isinstance(subject, Image) else preview_url(subject)),
+        "chooser": chooser(subject, asked.view),
+        "chooser_kept": kept(asked),
         "examples": shown(asked),
         "narrowing": narrowing(facets(asked.collection), request.GET),
         "chips": chips(asked),
         "looks": looks(asked, results),
         "clear_href": asked.href(filters=type(asked.filters)()),
         "whole_href": asked.href(box=None),
-        "cards": cards(divided.shown, slug),
-        "folded": cards(divided.folded, slug),
+        "cards": windowed(cards(divided.shown, slug, question(asked)), asked.view.window),
+        "folded": windowed(cards(divided.folded, slug, question(asked)), asked.view.window),
         "cut": divided,
         "calibrated": bool(results and any(hit.probability is not None for hit in results.hits)),
         "timings": timings(results) if results else [],
@@ -76,6 +80,11 @@ def search_context(request: HttpRequest, asked: Asked, results: Results | None, 
         "ratio": f"{subject.width / subject.height:.4f}",
         **crop_percent(asked),
     }
+
+
+def question(asked: Asked) -> str:
+    """What was asked, page and all, as it stands in the address."""
+    return asked.href(page=asked.page).partition("?")[2]
 
 
 def shown(asked: Asked) -> list[Shown]:
@@ -98,6 +107,11 @@ def shown(asked: Asked) -> list[Shown]:
         for one in asked.unliked
     ]
     return [*added, *liked, *unliked]
+
+
+def kept(asked: Asked) -> list[tuple[str, str]]:
+    """What the chooser of frame and window leaves as it is."""
+    return [pair for pair in asked.pairs if pair not in asked.view.pairs]
 
 
 def _without(ones: tuple[Any, ...], left_out: object) -> tuple[Any, ...]:

@@ -14,6 +14,7 @@ from search import services
 from search.web.asked import asked_of, example_of
 from search.web.cards import Card, card, cards, facts, picture_url, price, shop_url, stocked
 from search.web.context import foot, page, upload_limits, visible_collection
+from search.web.medical import AS_STORED, View, chooser, subject_url, view_of
 from search.web.refusals import say
 from search.web.results import run, search_context
 
@@ -43,11 +44,13 @@ def image(request: HttpRequest, slug: str, image_id: int) -> HttpResponse:
     product = shown.product
     others = list(product.images.filter(role=ImageRole.GALLERY).exclude(pk=shown.pk)[:24]) if product else []
     alike, error = _alike(shown, len(others))
+    view = _view(request)
     context = {
         "collection": collection,
         "image": shown,
         "card": card(shown, slug),
-        "picture": picture_url(shown),
+        "picture": subject_url(shown, view) or picture_url(shown),
+        "chooser": chooser(shown, view),
         "product": product,
         "price": price(product.price, product.currency) if product else "",
         "in_stock": stocked(product),
@@ -59,6 +62,14 @@ def image(request: HttpRequest, slug: str, image_id: int) -> HttpResponse:
         **upload_limits(),
     }
     return page(request, "web/image.html", context)
+
+
+def _view(request: HttpRequest) -> View:
+    """A window that cannot be read is the stored one: the page is about the picture."""
+    try:
+        return view_of(request.GET)
+    except LookalikeError:
+        return AS_STORED
 
 
 def _gallery_image(collection: Collection, image_id: int) -> Image:
@@ -81,7 +92,7 @@ def _alike(image: Image, others: int) -> tuple[list[Card], str]:
         if hit.image.product_id not in seen:
             best.append(hit)
             seen |= {hit.image.product_id} - {None}
-    return cards(best[:ALIKE], image.collection.slug), ""
+    return cards(best[:ALIKE], image.collection.slug, f"image={image.pk}"), ""
 
 
 class Login(auth_views.LoginView):

@@ -32,6 +32,23 @@ class ImageSerializer(PictureSerializer):
         read_only_fields = fields
 
 
+def frame_field() -> serializers.CharField:
+    return serializers.CharField(
+        required=False,
+        max_length=20,
+        help_text="Of a DICOM file: first (if left out), middle, last or a number from 1.",
+    )
+
+
+def window_field() -> serializers.CharField:
+    return serializers.CharField(
+        required=False,
+        max_length=40,
+        help_text="Of a DICOM file: stored (if left out), stored:2, for CT one of lung, mediastinum, soft-tissue, "
+        "abdomen, liver, brain and bone, or center/width such as 40/400.",
+    )
+
+
 class ImageLinkSerializer(serializers.Serializer[Any]):
     """A new picture, fetched from a public address."""
 
@@ -39,8 +56,10 @@ class ImageLinkSerializer(serializers.Serializer[Any]):
     product = serializers.CharField(required=False, max_length=200, help_text="SKU of a product of the collection.")
     role = serializers.ChoiceField(choices=ImageRole.choices, default=ImageRole.GALLERY)
     source = serializers.CharField(  # type: ignore[assignment]  # Field.source is another thing
-        required=False, max_length=1000, help_text="Where it came from: a note."
+        required=False, max_length=1000, help_text="Where it came from: a note. Not kept of a DICOM file."
     )
+    frame = frame_field()
+    window = window_field()
 
 
 class ImageUploadSerializer(ImageLinkSerializer):

@@ -17,7 +17,7 @@ from search.api.serializers.common import (
     JsonInForm,
     TextsField,
 )
-from search.api.serializers.images import PictureSerializer
+from search.api.serializers.images import PictureSerializer, frame_field, window_field
 from search.api.serializers.products import SearchedProductSerializer
 from search.examples import HEAVIEST, MOST
 from search.expansion import HIGHEST_ALPHA, METHODS, MOST_NEIGHBOURS, BadExpansion, Expansion
@@ -103,6 +103,8 @@ class SearchSerializer(serializers.Serializer[Any]):
     k = serializers.IntegerField(default=20, min_value=1, max_value=DEEPEST, help_text="How many hits.")
     offset = serializers.IntegerField(default=0, min_value=0, max_value=DEEPEST, help_text="How many to skip.")
     box = BoxField(required=False, allow_null=True)
+    frame = frame_field()
+    window = window_field()
     category = TextsField(required=False, max_length=50)
     price_min = serializers.DecimalField(
         required=False, allow_null=True, max_digits=12, decimal_places=2, min_value=0, help_text="Inclusive."
@@ -122,6 +124,8 @@ class SearchSerializer(serializers.Serializer[Any]):
             raise serializers.ValidationError(_("Send image, url, image_id, like, or examples with a weight above 0."))
         if attrs.get("box") is not None and (not named or len(attrs.get("image", ())) > 1):
             raise serializers.ValidationError({"box": _("A box needs exactly one image, url or image_id.")})
+        if ("frame" in attrs or "window" in attrs) and not {"image", "url"} & attrs.keys():
+            raise serializers.ValidationError(_("A frame or a window needs an image or a url."))
         low, high = attrs.get("price_min"), attrs.get("price_max")
         if low is not None and high is not None and low > high:
             raise serializers.ValidationError({"price_min": _("It is above price_max.")})

@@ -71,7 +71,8 @@ class ImagesView(ImageView):
         tag="images",
         description=(
             "Idempotent: 201 with the new row, or 200 with the one that is there when the same picture of the same "
-            "product is sent again. It is found as soon as it is embedded, normally within two seconds."
+            "product is sent again. It is found as soon as it is embedded, normally within two seconds. Of a DICOM "
+            "file a de-identified copy of one frame is stored; `sha256` is that of the copy."
         ),
         body={FORM: ImageUploadSerializer, JSON: ImageLinkSerializer},
         asks={
@@ -90,7 +91,8 @@ class ImagesView(ImageView):
         data = picture_read(body.get("image"), body.get("url", ""))
         index_for(self.collection)  # without an index nothing would embed the picture
         source = body.get("source") or body.get("url") or _file_name(body)
-        image, created = image_add(self.collection, data, product=product, role=body["role"], source=source)
+        view = {name: body.get(name, "") for name in ("frame", "window")}
+        image, created = image_add(self.collection, data, product=product, role=body["role"], source=source, **view)
         return Response(self.get_serializer(image).data, status=201 if created else 200)
 
     def _product(self, sku: str | None) -> Product | None:

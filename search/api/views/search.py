@@ -7,9 +7,11 @@ from functools import cache
 from typing import Any
 
 from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from catalog.medicine import take_in
 from catalog.models import Collection, Image
 from search.api import examples
 from search.api.answers import results_answer
@@ -40,7 +42,8 @@ class SearchView(ApiView):
         tag="search",
         description="Send one of `image` (multipart; repeated: several pictures), `url` and `image_id`, or none of "
         "them but `like` or `examples`. With `like` and `unlike`, ids of hits that a visitor ticked, it is a search "
-        "by relevance feedback. Stored pictures that are searched by are left out of the hits.",
+        "by relevance feedback. Stored pictures that are searched by are left out of the hits. `frame` and `window` "
+        "say how a DICOM file is to be seen.",
         body={FORM: SearchUploadSerializer, JSON: SearchSerializer},
         asks={JSON: examples.SEARCH, FORM: examples.SEARCH_FORM},
         answers={200: (ResultsSerializer, examples.RESULTS)},
@@ -88,12 +91,13 @@ def _search(collection: Collection, body: dict[str, Any]) -> Results:
 def _examples(collection: Collection, body: dict[str, Any]) -> list[Example]:
     """What is searched by, the main picture first. Raises ImageMissing, and what fetching an address raises."""
     main: dict[str, Any] = {name: body[name] for name in ("image_id", "url") if name in body}
-    given: list[dict[str, Any]] = [{**main, "box": body.get("box"), "weight": 1.0}] if main else []
+    view = {name: body[name] for name in ("frame", "window") if name in body}
+    given: list[dict[str, Any]] = [{**main, "box": body.get("box"), "weight": 1.0, "view": view}] if main else []
     given += [{"image_id": pk, "weight": 1.0} for pk in body.get("like", ())]
     given += [{"image_id": pk, "weight": -1.0} for pk in body.get("unlike", ())]
     given += body.get("examples", ())
     images = images_get(collection, [one["image_id"] for one in given if "image_id" in one])
-    uploads = [Example(data=picture_read(file, ""), box=body.get("box")) for file in body.get("image", ())]
+    uploads = [Example(data=_shown(file, "", view), box=body.get("box")) for file in body.get("image", ())]
     return uploads + [_example(one, images) for one in given]
 
 
@@ -101,7 +105,12 @@ def _example(given: dict[str, Any], images: dict[int, Image]) -> Example:
     how: dict[str, Any] = {"box": given.get("box"), "weight": given["weight"]}
     if "image_id" in given:
         return Example(image=images[given["image_id"]], **how)
-    return Example(data=picture_read(None, given["url"]), **how)
+    return Example(data=_shown(None, given["url"], given.get("view", {})), **how)
+
+
+def _shown(file: UploadedFile[Any] | None, url: str, view: dict[str, str]) -> bytes:
+    """A picture as it came; of a DICOM file the de-identified copy of one frame, which alone goes on from here."""
+    return take_in(picture_read(file, url), **view).data
 
 
 def images_get(collection: Collection, keys: Sequence[int]) -> dict[int, Image]:
