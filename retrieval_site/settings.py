@@ -6,6 +6,7 @@ install. ``DATABASE_URL`` brings Postgres, ``REDIS_URL`` brings Redis as broker 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import warnings
@@ -109,10 +110,38 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 # --- Cache and broker: local memory and a folder, or Redis -----------------------------------------
 
 REDIS_URL = env_str("REDIS_URL")
+# What searches are answered from, see docs/caching.md: entries (of each process, without Redis) and seconds; 0: off.
+DESCRIPTOR_CACHE_SIZE = env_int("DESCRIPTOR_CACHE_SIZE", 5000)
+DESCRIPTOR_CACHE_S = env_int("DESCRIPTOR_CACHE_S", 3600)
+ANSWER_CACHE_SIZE = env_int("ANSWER_CACHE_SIZE", 5000)
+ANSWER_CACHE_S = env_int("ANSWER_CACHE_S", 600)
+
+
+def _cache(name: str, entries: int, **options: object) -> dict[str, object]:
+    if not REDIS_URL:
+        local = "django.core.cache.backends.locmem.LocMemCache"
+        return {"BACKEND": local, "LOCATION": name, "OPTIONS": {"MAX_ENTRIES": max(1, entries)}}
+    patience: dict[str, object] = {"socket_timeout": 1.0, "socket_connect_timeout": 1.0}
+    return {
+        "BACKEND": "retrieval_site.redis_cache.RedisOrLocal",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {"MAX_ENTRIES": max(1, entries), **patience, **options},
+    }
+
+
+def _query_cache(name: str, entries: int) -> dict[str, object]:
+    """Of bytes alone, and apart from those of another site that uses the same Redis."""
+    if not REDIS_URL:
+        return _cache(name, entries)
+    site = hashlib.sha256(SECRET_KEY.encode()).hexdigest()[:12]
+    plain = "retrieval_site.redis_cache.PlainBytes"
+    return _cache(name, entries, serializer=plain) | {"KEY_PREFIX": f"{name}-{site}"}
+
+
 CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
-    if REDIS_URL
-    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 10_000}}
+    "default": _cache("", 10_000),
+    "descriptors": _query_cache("descriptors", DESCRIPTOR_CACHE_SIZE),
+    "answers": _query_cache("answers", ANSWER_CACHE_SIZE),
 }
 
 CELERY_BROKER_URL = REDIS_URL or "filesystem://localhost"

@@ -34,10 +34,11 @@ class Hit:
 class Results:
     hits: list[Hit]
     has_more: bool
-    timings_ms: dict[str, float]  # decode, network, coarse, fine, rules, database, total; expansion if there was one
+    timings_ms: dict[str, float]  # see SearchRequest; an answer that was kept says cached, and nothing of searching
     index: SearchIndex
     build: IndexBuild | None  # None: exact search over all embeddings answered
     tiers: tuple[Tier, ...] = ()  # coarse, fine, rules: what each did
     cut_off: float | None = None  # hits less probable than this are folded away by pages
     descriptors: int = 1  # examples that were searched by
     looks_like: tuple[Prediction, ...] = ()  # attributes that the examples clearly show; none without a branch
+    cached: bool = False  # the answer was kept from an equal question before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -18,22 +18,24 @@ from search.calibrations import calibration_of
 from search.describing import Describer
 from search.examples import Example, away, examples_check, liked
 from search.expansion import BadExpansion, Expansion, expanded
-from search.extraction.attributes import Prediction
 from search.filters import Filters
 from search.hits import Hit, Moved, Results
 from search.indexes import set_threads
 from search.looks import looks_like
 from search.lookup import Lookup
 from search.models import SearchIndex, SearchLog
-from search.ranking import Candidate, Ranking, Rule
-from search.search_log import log_search
+from search.query_cache import Answer, Answered, answers
+from search.question import Question
+from search.ranking import Candidate, Ranking, Reason, Rule
+from search.search_log import Counts, log_search
 from search.selectors import allowed_for
 from search.serving import State, default_index, live
-from search.types import Descriptors, Ids
+from search.types import Descriptors
 
 logger = logging.getLogger(__name__)
 
 DEEPEST = 1000  # offset + k
+SEARCHING = ("coarse", "fine", "rules", "expansion")  # what an answer that was kept needs no more
 
 
 class NothingToSearch(LookalikeError):
@@ -83,7 +85,6 @@ class SearchRequest:
         self.timings_ms = dict.fromkeys(("decode", "network", "coarse", "fine", "rules", "database", "total"), 0.0)
         self.collection, self.k, self.offset, self.filters, self.source = collection, k, offset, filters, source
         self.min_probability = min_probability
-        self.looks_like: tuple[Prediction, ...] = ()
         with self._timed("database"):
             self.index = index or default_index(collection)
             self.gallery = Image.objects.filter(collection_id=self.index.collection_id, role=ImageRole.GALLERY)
@@ -98,52 +99,102 @@ class SearchRequest:
         with self._timed("database"):
             state = live(self.index).state()
             self._refuse_empty(state)
+        describer = Describer(self.index.feature_model, self.index.collection_id, self._timed)
+        x = describer.describe(examples)
+        question = self._question(state, x, examples, exclude_examples)
+        looks = looks_like(self.index.feature_model, x, question.weights.tolist())
+        answer, images, is_kept = self._answer(question)
+        self._finish_timings(is_kept)
+        results = Results(
+            hits=self._hits(answer, images),
+            has_more=answer.has_more,
+            timings_ms=self._rounded(),
+            index=self.index,
+            build=state.build,
+            tiers=answer.tiers,
+            cut_off=self.index.cut_off,
+            descriptors=len(examples),
+            looks_like=looks,
+            cached=is_kept,
+        )
+        log_search(_line(results, self.source), _counts(describer, is_kept))
+        return results
+
+    def _question(self, state: State, x: Descriptors, examples: Sequence[Example], exclude_examples: bool) -> Question:
         stored = np.unique([example.image.pk for example in examples if example.image is not None]).astype(np.int64)
-        query, length = self._query(examples, state, stored)
         with self._timed("database"):
             allowed = allowed_for(self.index, self.filters)
+            return Question.now(
+                self.index,
+                state,
+                x=x,
+                weights=np.array([example.weight for example in examples], np.float64),
+                stored=stored,
+                exclude_stored=exclude_examples,
+                k=self.k,
+                offset=self.offset,
+                filters=self.filters,
+                allowed=allowed,
+                expansion=self.expansion,
+                min_probability=self.min_probability,
+            )
+
+    def _answer(self, question: Question) -> tuple[Answer, dict[int, Image], bool]:
+        """The answer, the rows of its hits, and whether it was kept from an equal question before."""
         lookup = Lookup(self.gallery)
+        if not answers.is_on:
+            return *self._searched(question, lookup), False
+        if (kept := self._kept(question, lookup)) is not None:
+            return *kept, True
+        with answers.turn(question.key) as waited:  # who asks the same meanwhile waits, and takes the answer
+            if waited and (kept := self._kept(question, lookup)) is not None:
+                return *kept, True
+            return *self._searched(question, lookup), False
+
+    def _kept(self, question: Question, lookup: Lookup) -> tuple[Answer, dict[int, Image]] | None:
+        """An answer of which every picture is still there."""
+        with self._timed("cache"):
+            data = answers.get(question.key)
+            answer = None if data is None else Answer.from_bytes(data)
+        if answer is None:
+            return None
+        with self._timed("database"):
+            images = lookup.images([hit.id for hit in answer.hits])
+        return (answer, images) if len(images) == len(answer.hits) else None
+
+    def _searched(self, question: Question, lookup: Lookup) -> tuple[Answer, dict[int, Image]]:
+        query, length = self._query(question)
         ranking, state = live(self.index).search(
             query,
             self.k,
             lookup,
             offset=self.offset,
-            allowed=allowed,
-            excluded=stored if exclude_examples else None,
-            rules=self._rules(state, length),
+            allowed=question.allowed,
+            excluded=question.stored if question.exclude_stored else None,
+            rules=self._rules(question.state, length),
         )
         with self._timed("database"):
-            hits = self._hits(ranking, lookup, length)
+            images = lookup.images([candidate.id for candidate in ranking.hits])
         for part, milliseconds in ranking.timings_ms.items():
             self.timings_ms[part] += milliseconds
-        self.timings_ms["total"] = 1000 * (time.perf_counter() - self._started)
-        results = Results(
-            hits=hits,
-            has_more=ranking.has_more,
-            timings_ms=self._rounded(),
-            index=self.index,
-            build=state.build,
-            tiers=tuple(ranking.tiers),
-            cut_off=self.index.cut_off,
-            descriptors=len(examples),
-            looks_like=self.looks_like,
-        )
-        log_search(_line(results, self.source))
-        return results
+        answer = self._made(ranking, images, length)
+        # Not where something moved on meanwhile, or where what was found may depend on more than the question says.
+        if answers.is_on and state is question.state and not ranking.narrowed and not _is_makeshift(state):
+            with self._timed("cache"):
+                answers.put(question.key, answer.to_bytes(), question.holds_s)
+        return answer, images
 
-    def _query(self, examples: Sequence[Example], state: State, stored: Ids) -> tuple[Descriptors, float]:
+    def _query(self, question: Question) -> tuple[Descriptors, float]:
         """(dim,) of all examples together, and the length of the mean that it was made of.
 
         What is liked is expanded; what is not is taken off after that.
         """
-        x = Describer(self.index.feature_model, self._timed).describe(examples)
-        weights = np.array([example.weight for example in examples], np.float64)
-        self.looks_like = looks_like(self.index.feature_model, x, weights.tolist())
+        x, weights, state = question.x, question.weights, question.state
         query, length = liked(x, weights)
         if self.expansion:
             with self._timed("expansion"):
                 set_threads(settings.FAISS_THREADS or 1)
-                banned = np.union1d(stored, state.masked)
+                banned = np.union1d(question.stored, state.masked)
                 rows, lengths = expanded(state.pipeline, query[None], self.expansion, [banned])
             query, length = rows[0], length * float(lengths[0])
         return away(query, x, weights), length
@@ -161,14 +212,28 @@ class SearchRequest:
         empty = NotEmbeddedYet if self.gallery.exists() else NothingToSearch
         raise empty(collection=self.collection.name)
 
-    def _hits(self, ranking: Ranking, lookup: Lookup, length: float) -> list[Hit]:
-        images = lookup.images([candidate.id for candidate in ranking.hits])
+    def _made(self, ranking: Ranking, images: Mapping[int, Image], length: float) -> Answer:
         there = [candidate for candidate in ranking.hits if candidate.id in images]
         probabilities = _probabilities(self.calibration, [length * candidate.score for candidate in there])
-        return [
-            Hit(images[candidate.id], candidate.score, self.offset + place, _reasons(candidate), probability)
-            for place, (candidate, probability) in enumerate(zip(there, probabilities, strict=True), start=1)
+        hits = [
+            Answered(candidate.id, candidate.score, probability, candidate.reasons)
+            for candidate, probability in zip(there, probabilities, strict=True)
         ]
+        return Answer(tuple(hits), ranking.has_more, tuple(ranking.tiers))
+
+    def _hits(self, answer: Answer, images: Mapping[int, Image]) -> list[Hit]:
+        return [
+            Hit(images[hit.id], hit.score, self.offset + place, _said(hit.reasons), hit.probability)
+            for place, hit in enumerate(answer.hits, start=1)
+        ]
+
+    def _finish_timings(self, is_kept: bool) -> None:
+        """An answer that was kept took no search: it says ``cached`` instead of ``cache``, the time to find it."""
+        if is_kept:
+            self.timings_ms["cached"] = self.timings_ms.pop("cache")
+            for part in SEARCHING:
+                self.timings_ms.pop(part, None)
+        self.timings_ms["total"] = 1000 * (time.perf_counter() - self._started)
 
     def _rounded(self) -> dict[str, float]:
         return {part: round(milliseconds, 3) for part, milliseconds in self.timings_ms.items()}
@@ -183,8 +248,7 @@ class SearchRequest:
             self.timings_ms[part] += 1000 * (time.perf_counter() - start)
 
 
-def _reasons(candidate: Candidate) -> tuple[Moved, ...]:
-    reasons = candidate.reasons
+def _said(reasons: Sequence[Reason]) -> tuple[Moved, ...]:
     return tuple(Moved(reason.rule, gettext(reason.text) % reason.params) for reason in reasons)
 
 
@@ -216,3 +280,12 @@ def _line(results: Results, source: str) -> SearchLog:
     best = max((hit.score for hit in results.hits), default=None)
     hits, timings_ms = len(results.hits), results.timings_ms
     return SearchLog(index=results.index, source=source, hits=hits, best_score=best, timings_ms=timings_ms)
+
+
+def _counts(describer: Describer, is_kept: bool) -> Counts:
+    return Counts(int(is_kept), int(answers.is_on and not is_kept), describer.kept, describer.made)
+
+
+def _is_makeshift(state: State) -> bool:
+    """Whether exact search stands in for a server that is down."""
+    return bool(getattr(state.pipeline.index, "is_down", False))

@@ -1,7 +1,8 @@
 """One line a search, written beside the searches, not in them.
 
 A search must not wait for a line in its log: SQLite has one writer, and an import or a build may be it.
-So lines are gathered and written together a moment later; lines that cannot be written are lost.
+So lines are gathered and written together a moment later; lines that cannot be written are lost. What the caches
+had and had not is counted along with them.
 """
 
 from __future__ import annotations
@@ -9,12 +10,17 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections import Counter
+from dataclasses import asdict, dataclass
 from datetime import timedelta
+from typing import TypeAlias
 
 from django.db import DatabaseError, connection, transaction
+from django.db.models import F
 from django.utils import timezone
 
-from search.models import SearchLog
+from search.catalog_changes import changes_purge
+from search.models import QueryCacheCount, SearchLog
 
 logger = logging.getLogger(__name__)
 
@@ -22,26 +28,42 @@ WRITE_AFTER_S = 1.0
 KEEP = timedelta(days=90)
 MOST_LINES = 1000  # waiting in one process; more are dropped
 
+
+@dataclass(frozen=True)
+class Counts:
+    """What the caches had for one search, and had not: its answer, and descriptors of its pictures."""
+
+    hits: int = 0
+    misses: int = 0
+    descriptor_hits: int = 0
+    descriptor_misses: int = 0
+
+
+Noted: TypeAlias = tuple[SearchLog, Counts]
+
 _lock = threading.Lock()
-_lines: list[SearchLog] = []
+_lines: list[Noted] = []
 _timer: threading.Timer | None = None
 
 
 def log_purge() -> int:
-    """Delete lines older than KEEP. Returns how many."""
-    deleted, _ = SearchLog.objects.filter(created__lt=timezone.now() - KEEP).delete()
+    """Delete lines older than KEEP, and counts; and what was noted of changes, sooner. Returns how many lines."""
+    before = timezone.now() - KEEP
+    deleted, _ = SearchLog.objects.filter(created__lt=before).delete()
+    QueryCacheCount.objects.filter(day__lt=before.date()).delete()
+    changes_purge()
     return deleted
 
 
-def log_search(line: SearchLog) -> None:
+def log_search(line: SearchLog, counts: Counts = Counts()) -> None:
     """Take note of a line. Inside a transaction it is written at once, for another thread could not see its index."""
     if connection.in_atomic_block:
-        _write([line])
+        _write([(line, counts)])
         return
     global _timer
     with _lock:
         if len(_lines) < MOST_LINES:
-            _lines.append(line)
+            _lines.append((line, counts))
         if _timer is None:
             # No daemon: at the end of the process Python waits for it, and no line is lost.
             _timer = threading.Timer(WRITE_AFTER_S, _write_gathered)
@@ -60,12 +82,28 @@ def _write_gathered() -> None:
         logger.warning("%s searches were not logged: %s", len(lines), error)
 
 
-def _write(lines: list[SearchLog]) -> None:
+def _write(noted: list[Noted]) -> None:
     try:
         with transaction.atomic():
-            SearchLog.objects.bulk_create(lines)
+            SearchLog.objects.bulk_create(line for line, _ in noted)
+            _count(noted)
     except DatabaseError as error:
-        logger.warning("%s searches were not logged: %s", len(lines), error)
+        logger.warning("%s searches were not logged: %s", len(noted), error)
+
+
+def _count(noted: list[Noted]) -> None:
+    """Add to the rows of the day, in one order in all processes, so that none waits for another in a circle."""
+    day, sums = timezone.now().date(), dict[int, Counter[str]]()
+    for line, counts in noted:
+        sums.setdefault(line.index_id, Counter()).update(asdict(counts))
+    for index_id, added in sorted(sums.items()):
+        if not any(added.values()):
+            continue
+        more = {name: F(name) + count for name, count in added.items()}
+        of_the_day = QueryCacheCount.objects.filter(index_id=index_id, day=day)
+        if not of_the_day.update(**more):
+            QueryCacheCount.objects.get_or_create(index_id=index_id, day=day)
+            of_the_day.update(**more)
 
 
 def _forget() -> None:

@@ -96,7 +96,7 @@ class Live:
 
         ranking = searched(allowed)
         if ranking.cut_short and (permitted := permitted_for(state.index, pipeline.rules)) is not None:
-            ranking = searched(permitted if allowed is None else _both(permitted, allowed))
+            ranking = replace(searched(permitted if allowed is None else _both(permitted, allowed)), narrowed=True)
         if ranking.missing:
             self._mask(ranking.missing)
         return ranking, state

@@ -80,6 +80,8 @@ class Side:
         self.dim = dim
         self.exact = ExactIndex(dim)
         self.superseded = _NONE
+        # Of the embeddings taken in, their number and a sum over them: the same in every process that holds the same.
+        self.content = (0, 0)
         self.refresh()
 
     def refresh(self) -> bool:
@@ -98,6 +100,8 @@ class Side:
                 self._add(ids, vectors)
         self._known.update(new)
         self._seen = max(self._seen, new[-1] if new else 0)
+        # Last: an answer that is kept under what this says has seen all of it.
+        self.content = self.content[0] + len(new), (self.content[1] + _mixed(new)) % 2**64
         return before[0] is not self.exact or before[1] is not self.superseded
 
     def _new_ids(self) -> list[int]:
@@ -114,3 +118,11 @@ class Side:
         newer = ids[self._build.holds(ids)] if self._build is not None else _NONE
         if newer.size:
             self.superseded = np.union1d(self.superseded, newer)
+
+
+def _mixed(ids: list[int]) -> int:
+    """Sum of the ids, each mixed by the finaliser of SplitMix64 (G. Steele et al., 2014), modulo 2 ** 64."""
+    x = np.array(ids, np.uint64)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return int((x ^ (x >> np.uint64(31))).sum(dtype=np.uint64))

@@ -113,10 +113,12 @@ def seeds() -> None:
 
 @pytest.fixture(autouse=True)
 def empty_cache() -> Iterator[None]:
-    from django.core.cache import cache
+    from django.conf import settings
+    from django.core.cache import caches
 
     yield
-    cache.clear()
+    for alias in settings.CACHES:
+        caches[alias].clear()
 
 
 @pytest.fixture

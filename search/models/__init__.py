@@ -12,11 +12,13 @@ from search.models.evaluation import EvaluationRun, QueryResult
 from search.models.features import Embedding, FeatureModel
 from search.models.indexes import Engine, IndexBuild, SearchIndex
 from search.models.queries import SearchLog, UploadedQuery
+from search.models.query_cache import CatalogChange, QueryCacheCount
 from search.models.training import AttributeProposal, TrainingRun
 
 __all__ = [
     "ApiKey",
     "AttributeProposal",
+    "CatalogChange",
     "DecidedPair",
     "DuplicateGroup",
     "DuplicateMember",
@@ -27,6 +29,7 @@ __all__ = [
     "FeatureModel",
     "IndexBuild",
     "PerceptualHash",
+    "QueryCacheCount",
     "QueryResult",
     "Scope",
     "SearchIndex",

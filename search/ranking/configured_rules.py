@@ -18,6 +18,7 @@ from search.types import Descriptors
 
 Apply = Callable[..., list[Candidate]]
 NO_FLOOR = float("-inf")
+ALWAYS = float("inf")
 
 
 class BadRule(LookalikeError):
@@ -54,7 +55,8 @@ class Rule:
     """One configured rule.
 
     ``drops``: it leaves out and never moves, and so sees every candidate. ``lasting``: what it left out
-    no later rule may bring back. ``dropped_text``: why it leaves out, over ``values``.
+    no later rule may bring back. ``dropped_text``: why it leaves out, over ``values``. ``holds_s``: for how long it
+    does the same with the same candidates.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Rule:
     lasting: bool = False
     dropped_text: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
+    holds_s: float = ALWAYS
 
     def apply(self, candidates: list[Candidate], context: Context = NO_CONTEXT) -> list[Candidate]:
         """Those that stay, in their new order, each new reason under this rule's name."""
@@ -117,6 +120,7 @@ def _rule(entry: object) -> Rule:
         lasting=getattr(module, "LASTING", False),
         dropped_text=dropped,
         values={one.name: values.get(one.name, one.default) for one in parameters_of(name)},
+        holds_s=module.holds_s(**values) if hasattr(module, "holds_s") else ALWAYS,
     )
 
 

@@ -27,7 +27,8 @@ class Ranking:
     """``hits``: one page. ``missing``: ids that the lookup did not know, to be masked from now on.
 
     ``tiers``: coarse, fine, rules; ``rules``: each rule on its own. ``left_out``: what the rules dropped,
-    if asked for. ``cut_short``: the search was given up at MAX_DEPTH, before the page was full.
+    if asked for. ``cut_short``: the search was given up at MAX_DEPTH, before the page was full. ``narrowed``: it was
+    asked again with what the rules leave over as a filter, which may be some seconds old.
     """
 
     hits: list[Candidate]
@@ -38,6 +39,7 @@ class Ranking:
     rules: list[Tier] = field(default_factory=list)
     left_out: list[Candidate] = field(default_factory=list)
     cut_short: bool = False
+    narrowed: bool = False
 
 
 @dataclass(frozen=True)

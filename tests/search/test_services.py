@@ -44,7 +44,7 @@ from tests.factories import CollectionFactory, ImageFactory, ProductFactory, Sta
 from tests.search.gallery import make_index
 
 pytestmark = pytest.mark.django_db
-PARTS = {"decode", "network", "coarse", "fine", "rules", "database", "total"}
+PARTS = {"decode", "network", "coarse", "fine", "rules", "database", "cache", "total"}
 
 
 @pytest.fixture(autouse=True)

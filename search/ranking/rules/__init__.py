@@ -14,6 +14,7 @@ DROPPED             why a candidate was left out, a %-template over the paramete
                     every candidate, however deep; all other rules see the first ``rules_depth``
 drops(*, <parameters>) -> bool     where it depends on the parameters whether the rule drops or moves
 floor(*, <parameters>) -> float    the score below which nothing can stay
+holds_s(*, <parameters>) -> float  seconds for which it does the same with the same candidates, if time changes it
 LASTING = True      what it forbids is also forbidden to rules behind it (of those that drop)
 """
 

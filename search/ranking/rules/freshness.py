@@ -5,6 +5,7 @@ The lift is margin * 0.5 ** (age / half-life): bounded, and never a jump from on
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 from catalog.errors import gettext_noop
@@ -15,6 +16,7 @@ TITLE = gettext_noop("Newer first")
 SAYS = gettext_noop("Moves newer products up, past hits that are hardly better. The older, the less.")
 UP = gettext_noop("new, %(days)s days: moved up %(places)s")
 DOWN = gettext_noop("%(days)s days old: moved down %(places)s")
+DAY_S = 86_400.0
 LEAST = 1e-6  # a lift below this is none: scores are not known more closely
 
 
@@ -28,6 +30,11 @@ def apply(
     if not 0 < half_life_days <= 36_500:
         raise ValueError(f"half_life_days must be above 0 and at most 36500, not {half_life_days}")
     return by_standing(candidates, [_lift(candidate, margin, half_life_days) for candidate in candidates], _explain)
+
+
+def holds_s(*, margin: float = 0.05, half_life_days: float = 30.0) -> float:
+    """No lift changes by more than LEAST meanwhile: it falls by at most margin * ln 2 / half-life a day."""
+    return LEAST * half_life_days / (margin * math.log(2)) * DAY_S if margin else math.inf
 
 
 def _lift(candidate: Candidate, margin: float, half_life_days: float) -> float:
