@@ -120,13 +120,14 @@ def _half(value: Tensor) -> Tensor:
 
 def load(path: Path, stages: Sequence[Stage] = STAGES) -> Student:
     """Raises BadConfiguration where the file is of another network."""
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     student = Student(stages)
     try:
         state = load_file(path)
         student.load_state_dict({key: v.float() if v.is_floating_point() else v for key, v in state.items()})
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[-1]
         raise BadConfiguration(reason=f"{path.name} is no file of this network: {reason}") from error
     return student.eval()

@@ -88,10 +88,16 @@ class Axes:
 
 
 def axes_of(sample: Array, kept: int) -> Axes:
-    """The first ``kept`` principal axes of places (n, c), scaled together so that their mean variance is 1."""
-    projection = fit(sample, min(kept, sample.shape[1]))
+    """The first ``kept`` principal axes of places (n, c), scaled together so that their mean variance is 1.
+
+    Where there are fewer, the rest is zero: a stage may hand on more than a narrow teacher knows.
+    """
+    count, width = sample.shape
+    projection = fit(sample, min(kept, width, count - 1))
     spread = float(np.sqrt((((sample - projection.mean) @ projection.matrix) ** 2).mean()))
-    return Axes(projection.mean, projection.matrix / max(spread, 1e-12))
+    matrix = np.zeros((width, kept), np.float32)
+    matrix[:, : projection.dim] = projection.matrix / max(spread, 1e-12)
+    return Axes(projection.mean, matrix)
 
 
 @dataclass(frozen=True)
@@ -143,13 +149,13 @@ def side_by_side(found: Sequence[Sequence[Array]], stage: int) -> Array:
 def share(channels: int, sizes: Sequence[int]) -> list[int]:
     """How many axes each teacher gets of a stage's channels: as equal as the maps' own sizes allow.
 
-    >>> share(80, [128, 32])
-    [48, 32]
+    share(80, [128, 32]) == [48, 32]; what no map is wide enough for goes to the widest.
     """
     left, found = channels, [0] * len(sizes)
     for turn, place in enumerate(np.argsort(sizes, kind="stable")):
         found[place] = min(sizes[place], left // (len(sizes) - turn))
         left -= found[place]
+    found[int(np.argmax(sizes))] += left
     return found
 
 
@@ -157,6 +163,8 @@ def fit_targets(
     teachers: Sequence[Teacher], batches: Iterator[Pixels], channels: Sequence[int], seed: int = 0
 ) -> Targets:
     """Learn the axes from a few batches of crops. ``channels``: of each stage of the student."""
+    for teacher in teachers:
+        teacher.learn(())  # another run's
     rng = np.random.default_rng(seed)
     places: list[list[list[Array]]] = [[[] for _ in teachers] for _ in channels]
     means: list[Array] = []
