@@ -35,6 +35,12 @@ class StatedMeanwhile(LookalikeError):
     status = 409
 
 
+class BadChoice(LookalikeError):
+    code = "bad_choice"
+    text = gettext_noop("No other value was chosen.")
+    cure = gettext_noop("Choose one from the list.")
+
+
 class NotDismissed(LookalikeError):
     code = "not_dismissed"
     text = gettext_noop("Only a dismissed proposal can be decided on again; this one is: %(state)s.")

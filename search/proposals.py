@@ -11,8 +11,10 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from catalog.errors import LookalikeError, gettext_noop
+from catalog.facets import facets
 from catalog.models import Collection, Image, ImageRole, Product
 from search.extraction.attributes import CATEGORY, AttributeBranch, Prediction
+from search.extraction.errors import ExtractionError
 from search.looks import branch_of
 from search.models import AttributeProposal, Embedding, FeatureModel
 from search.models.training import ProposalState
@@ -156,3 +158,24 @@ def product_settle(product: Product) -> None:
     stated = [row.pk for row in rows if not lacks_it(product, row.attribute)]
     if stated:
         rows.filter(pk__in=stated).delete()
+
+
+def alternatives(proposal: AttributeProposal) -> list[tuple[str, float | None]]:
+    """All values that may be chosen for the attribute, the likeliest first, each with its probability.
+
+    Where the model, its file or the embeddings are gone: what other products state, most frequent first, with None.
+    """
+    try:
+        branch = branch_of(proposal.feature_model) if proposal.feature_model else None
+    except ExtractionError:
+        branch = None
+    head = next((head for head in branch.heads if head.attribute == proposal.attribute), None) if branch else None
+    if branch is not None and head is not None and proposal.feature_model is not None:
+        found = descriptors_of(proposal.feature_model, branch, [proposal.product_id])
+        if proposal.product_id in found:
+            p = head.probabilities(found[proposal.product_id]).mean(axis=0)
+            pairs = sorted(zip(head.values, p.tolist(), strict=True), key=lambda pair: -pair[1])
+            return [(value, share) for value, share in pairs if value]
+    known = facets(proposal.product.collection)
+    pairs = known.categories if proposal.attribute == CATEGORY else known.attributes.get(proposal.attribute, [])
+    return [(value, None) for value, _count in pairs]

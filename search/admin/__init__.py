@@ -10,6 +10,7 @@ from search.admin import (
     features,
     indexes,
     labelling,
+    proposals,
     queries,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "features",
     "indexes",
     "labelling",
+    "proposals",
     "queries",
 ]

@@ -22,9 +22,11 @@ from catalog.jobs import UNFINISHED
 from catalog.models import Collection, Image, ImageRole
 from search.admin.duplicates import groups_link, start_scan
 from search.admin.indexes import remove_builds
+from search.admin.proposals import proposals_link
 from search.admin.starting import start_build, start_embedding
 from search.builds import index_for
 from search.models import (
+    AttributeProposal,
     DuplicateGroup,
     DuplicateScan,
     Embedding,
@@ -65,7 +67,7 @@ class SearchCollectionAdmin(CollectionAdmin):
     )
     actions = ("build", "embed_missing", "embed_again", "find_duplicates", "make_benchmark")
     object_actions = ("build", "embed_missing", "embed_again", "find_duplicates", "make_benchmark")
-    readonly_fields = ("embedded_share", "index_state", "duplicates_shown")
+    readonly_fields = ("embedded_share", "index_state", "duplicates_shown", "proposals_shown")
     cascade = (
         *CollectionAdmin.cascade,
         (Embedding, "image__collection"),
@@ -76,10 +78,11 @@ class SearchCollectionAdmin(CollectionAdmin):
         (UploadedQuery, "collection"),
         (DuplicateScan, "collection"),
         (DuplicateGroup, "collection"),
+        (AttributeProposal, "product__collection"),
     )
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        state = ((_("Search"), {"fields": ("embedded_share", "index_state", "duplicates_shown")}),)
+        state = ((_("Search"), {"fields": ("embedded_share", "index_state", "duplicates_shown", "proposals_shown")}),)
         return (*(state if obj else ()), *super().get_fieldsets(request, obj))
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -139,6 +142,10 @@ class SearchCollectionAdmin(CollectionAdmin):
     @admin.display(description=_("duplicates"))
     def duplicates_shown(self, row: Any) -> SafeString | str:
         return groups_link(row.pk) or NOTHING
+
+    @admin.display(description=_("attributes"))
+    def proposals_shown(self, row: Any) -> SafeString | str:
+        return proposals_link(row.pk) or NOTHING
 
     @admin.display(description=_("page"))
     def page_link(self, row: Collection) -> SafeString:

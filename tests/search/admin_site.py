@@ -12,6 +12,7 @@ from search.builds import build_create, build_run
 from search.embedding import embed_pending
 from search.evaluations import evaluation_create, evaluation_run
 from search.models import (
+    AttributeProposal,
     DuplicateGroup,
     DuplicateMember,
     DuplicateScan,
@@ -65,8 +66,16 @@ def make_site(products: int = 4, pictures: int = 2) -> Site:
     SearchLog.objects.create(
         index=index, source="web", hits=3, best_score=0.9, timings_ms={"total": 12.4, "coarse": 1.0}
     )
+    make_proposal(rows[0], feature_model)
     make_duplicates(collection, feature_model, [row.images.first() for row in rows[:2]])
     return Site(collection, rows, feature_model, index, build, benchmark, labels, run, job)
+
+
+def make_proposal(product: Any, feature_model: FeatureModel) -> AttributeProposal:
+    """A material that the product does not state."""
+    return AttributeProposal.objects.create(
+        product=product, feature_model=feature_model, attribute="material", value="clay", confidence=0.93
+    )
 
 
 def make_duplicates(collection: Collection, feature_model: FeatureModel, images: list[Any]) -> DuplicateGroup:
