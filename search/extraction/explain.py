@@ -73,6 +73,17 @@ class Explanation:
         """Share of the score that the places of the query add up to: 1 but for attributes and covered parts."""
         return float(self.query.values.sum(dtype=np.float64)) / self.score if self.score else 0.0
 
+    def partners(self) -> tuple[list[int], list[int]]:
+        """For each place of the query its best counterpart among the hit's, row by row, and the other way round.
+
+        Best is not what adds most, or all would go with the loudest place: it is what adds most beyond what both add
+        with all others on average. Empty without ``pairs``.
+        """
+        if self.pairs is None:
+            return [], []
+        beyond = self.pairs - self.pairs.mean(axis=0) - self.pairs.mean(axis=1, keepdims=True)
+        return beyond.argmax(axis=1).tolist(), beyond.argmax(axis=0).tolist()
+
 
 def see(extractor: Extractor, image: PIL.Image.Image, within: Rect, size: tuple[int, int]) -> Seen:
     """Prepare a picture, or a part of one, that lies at ``within`` in an upright original of ``size``.

@@ -49,6 +49,12 @@ class Heat:
         whole[top:bottom, left:right] = smooth.clip(0, 1)
         return whole
 
+    @property
+    def seen(self) -> float:
+        """Share of the picture that the network saw."""
+        left, top, right, bottom = self.box
+        return (right - left) * (bottom - top) / (self.size[0] * self.size[1])
+
     def shape(self, side: int) -> tuple[int, int]:
         """Height and width of the picture at that long side."""
         scale = side / max(self.size)

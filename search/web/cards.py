@@ -43,10 +43,14 @@ class Card:
     likely: bool = False  # which of the two
     score: str = ""
     reasons: tuple[tuple[str, str], ...] = ()  # (name of the rule, what it did)
+    why_href: str = ""  # of the page that shows what matched
 
 
-def card(image: Image, slug: str, hit: Hit | None = None) -> Card:
-    """``slug`` is its collection's, given so that a page of hits asks for no collection again."""
+def card(image: Image, slug: str, hit: Hit | None = None, question: str = "") -> Card:
+    """``slug`` is its collection's, given so that a page of hits asks for no collection again.
+
+    ``question``: what was asked, as it stands in the address of the results.
+    """
     product = image.product
     width, height = fit(image.width, image.height, THUMBNAIL_SIDE)
     return Card(
@@ -60,6 +64,7 @@ def card(image: Image, slug: str, hit: Hit | None = None) -> Card:
         category=category(product.category) if product else "",
         price=price(product.price, product.currency) if product else "",
         in_stock=stocked(product),
+        why_href=f"{reverse('web:why', kwargs={'slug': slug, 'image_id': image.pk})}?{question}" if question else "",
         **(_of_hit(hit) if hit else {}),
     )
 
@@ -74,8 +79,8 @@ def _of_hit(hit: Hit) -> dict[str, Any]:
     }
 
 
-def cards(hits: Iterable[Hit], slug: str) -> list[Card]:
-    return [card(hit.image, slug, hit) for hit in hits]
+def cards(hits: Iterable[Hit], slug: str, question: str = "") -> list[Card]:
+    return [card(hit.image, slug, hit, question) for hit in hits]
 
 
 def title(image: Image) -> str:
