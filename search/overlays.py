@@ -6,7 +6,6 @@ import io
 
 import numpy as np
 import PIL.Image
-import PIL.ImageFilter
 from numpy.typing import NDArray
 
 from search.extraction.heat import Heat, inner
@@ -55,4 +54,8 @@ def overlay(heat: Heat, side: int) -> bytes:
 
 def _grown(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
     """Wider by so many pixels on every side."""
-    return np.asarray(PIL.Image.fromarray(mask).convert("L").filter(PIL.ImageFilter.MaxFilter(2 * by + 1))) > 0
+    for _axis in range(2):  # along the rows, then along the columns
+        padded = np.pad(mask, ((by, by), (0, 0)))
+        shifted = (padded[start : start + len(mask)] for start in range(2 * by + 1))
+        mask = np.logical_or.reduce(list(shifted)).T
+    return mask
