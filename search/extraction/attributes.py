@@ -151,7 +151,7 @@ class AttributeBranch:
                 facts = json.loads(str(data[ENTRY]))
                 heads = tuple(_head(data, at, fact) for at, fact in enumerate(facts["heads"]))
                 found = cls(int(facts["width"]), heads)
-        except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
+        except (OSError, ValueError, EOFError, KeyError, TypeError, BadZipFile) as error:
             raise BadConfiguration(reason=f"the attribute heads {path.name} cannot be read: {error}") from error
         if sha256 and found.identity != sha256:
             raise WeightsChanged(what=path.name, expected=sha256[:16], found=found.identity[:16])

@@ -67,7 +67,7 @@ class Projection:
             with np.load(path, allow_pickle=False) as data:
                 parts = data["mean"].astype(np.float32), data["matrix"].astype(np.float32)
                 found = cls(*parts, bool(data["whiten"]), float(data["explained"]))
-        except (OSError, ValueError, KeyError, IndexError, BadZipFile) as error:
+        except (OSError, ValueError, EOFError, KeyError, IndexError, BadZipFile) as error:
             raise BadConfiguration(reason=f"the projection {path.name} cannot be read: {error}") from error
         if found.mean.shape != found.matrix.shape[:1] or found.matrix.ndim != 2:
             raise BadConfiguration(reason=f"the projection {path.name} has arrays of the wrong shape")
@@ -84,7 +84,7 @@ def load_projection(path: Path, sha256: str = "") -> AnyProjection:
     try:
         with np.load(path, allow_pickle=False) as data:
             is_branch = ENTRY in data.files
-    except (OSError, ValueError, AttributeError, BadZipFile) as error:
+    except (OSError, ValueError, EOFError, AttributeError, BadZipFile) as error:
         raise BadConfiguration(reason=f"the projection {path.name} cannot be read: {error}") from error
     return AttributeBranch.load(path, sha256) if is_branch else Projection.load(path, sha256)
 

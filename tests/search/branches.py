@@ -80,9 +80,9 @@ def heads(count: int = 180, weight: float = 0.5) -> tuple[Head, ...]:
     colours = [COLOURS[n // 3 % 3] for n in range(count)]
     n = np.arange(count)
     stated = {CATEGORY: [(k,) for k in kinds], "colour": [(c,) for c in colours]}
-    sample = Sample(descriptors(kinds, colours, seed=99), n, n, stated)
+    fitting, tuning = (Sample(descriptors(kinds, colours, 2, seed), n, n, stated) for seed in (98, 99))
     found = [
-        fit_head(Chosen(name, True, values, count), sample, sample)
+        fit_head(Chosen(name, True, values, count), fitting, tuning)
         for name, values in ((CATEGORY, KINDS), ("colour", COLOURS))
     ]
     made = [head for head in found if isinstance(head, Head)]

@@ -51,7 +51,10 @@ def test_the_page_shows_what_is_proposed_and_what_else_it_may_be(staff, proposal
     text = staff.get(page(proposals[0])).content.decode()
     assert "red" in text
     assert "97 % sure" in text
-    assert {value for value in ("blue", "green") if f'name="value" value="{value}" data-key=' in text} == {"blue", "green"}
+    assert {value for value in ("blue", "green") if f'name="value" value="{value}" data-key=' in text} == {
+        "blue",
+        "green",
+    }
     assert 'data-key="a"' in text
     assert page(proposals[1]) in text
     assert "2 proposals to decide" in text
