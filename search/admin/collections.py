@@ -20,6 +20,7 @@ from catalog.admin.collections import CollectionAdmin, count_of
 from catalog.admin.images import ImageAdmin
 from catalog.jobs import UNFINISHED
 from catalog.models import Collection, Image, ImageRole
+from search.admin.branches import start_branch
 from search.admin.duplicates import groups_link, start_scan
 from search.admin.indexes import remove_builds
 from search.admin.proposals import proposals_link
@@ -35,6 +36,7 @@ from search.models import (
     IndexBuild,
     SearchIndex,
     SearchLog,
+    TrainingRun,
     UploadedQuery,
 )
 from search.uploads import drop_unused
@@ -65,8 +67,8 @@ class SearchCollectionAdmin(CollectionAdmin):
         "is_public",
         "page_link",
     )
-    actions = ("build", "embed_missing", "embed_again", "find_duplicates", "make_benchmark")
-    object_actions = ("build", "embed_missing", "embed_again", "find_duplicates", "make_benchmark")
+    actions = ("build", "embed_missing", "embed_again", "find_duplicates", "learn_attributes", "make_benchmark")
+    object_actions = ("build", "embed_missing", "embed_again", "find_duplicates", "learn_attributes", "make_benchmark")
     readonly_fields = ("embedded_share", "index_state", "duplicates_shown", "proposals_shown")
     cascade = (
         *CollectionAdmin.cascade,
@@ -106,6 +108,9 @@ class SearchCollectionAdmin(CollectionAdmin):
 
     def has_duplicates_permission(self, request: HttpRequest) -> bool:
         return may(request, "add", DuplicateScan)
+
+    def has_learn_permission(self, request: HttpRequest) -> bool:
+        return may(request, "add", TrainingRun)
 
     def has_embed_permission(self, request: HttpRequest) -> bool:
         return may(request, "add", Embedding)
@@ -172,6 +177,11 @@ class SearchCollectionAdmin(CollectionAdmin):
     def find_duplicates(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         for collection in queryset:
             start_scan(self, request, collection)
+
+    @admin.action(description=_("Learn attributes"), permissions=["learn"])
+    def learn_attributes(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        for collection in queryset:
+            start_branch(self, request, collection)
 
     def delete_model(self, request: HttpRequest, obj: Collection) -> None:
         self._delete([obj.pk], lambda: super(SearchCollectionAdmin, self).delete_model(request, obj))
