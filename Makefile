@@ -69,7 +69,7 @@ $(VENV)/.serves: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.tests: pyproject.toml constraints.txt scripts/debian.sh | $(BIN)/python
 	@echo "Installing what the tests need into $(VENV), once: torch alone is several gigabytes …"
-	@scripts/debian.sh "postgresql:/usr/lib/postgresql/*/bin/initdb" redis-server:redis-server chromium:chromium gettext:msgfmt
+	@scripts/debian.sh "postgresql:/usr/lib/postgresql/*/bin/initdb" redis-server:redis-server chromium:chromium gettext:msgfmt dcmtk:dcm2pnm
 	@$(PIP) --editable '.[dev,torch]'
 	@touch $(VENV)/.serves $@
 
