@@ -16,7 +16,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
-from retrieval_site.env import env_bool, env_int, env_list, env_path, env_str
+from retrieval_site.env import env_bool, env_float, env_int, env_list, env_path, env_str
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -194,6 +194,9 @@ EXTRACTION_RUNTIME = env_str("EXTRACTION_RUNTIME", "auto")
 EXTRACTION_DEVICE = env_str("EXTRACTION_DEVICE", "auto")
 EXTRACTION_BATCH = env_int("EXTRACTION_BATCH", 32)
 EXTRACTION_THREADS = env_int("EXTRACTION_THREADS", 0)  # 0: as many as the machine has cores
+# What 8 bits may cost before somebody has to accept it: of mAP; where nothing is labelled, of the first ten neighbours.
+QUANTISATION_MAX_LOSS = env_float("QUANTISATION_MAX_LOSS", 0.01)
+QUANTISATION_MAX_CHANGED = env_float("QUANTISATION_MAX_CHANGED", 0.10)
 FAISS_THREADS = env_int("FAISS_THREADS", 0)
 FAISS_DEVICE = env_str("FAISS_DEVICE", "auto")
 MILVUS_URI = env_str("MILVUS_URI")

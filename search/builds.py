@@ -20,6 +20,7 @@ from search.building import EmptyBuild, build_files
 from search.embedding import feature_model_default
 from search.indexes import IndexFault
 from search.models import Engine, IndexBuild, SearchIndex
+from search.models.quantisation import EightBitsTooCostly, EightBitsUnmeasured, check_may_serve
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -82,7 +83,8 @@ def index_for(collection: Collection) -> SearchIndex:
 
 
 def index_make_default(index: SearchIndex) -> None:
-    """Search the collection with this index from now on."""
+    """Search the collection with this index from now on. Raises EightBitsUnmeasured, EightBitsTooCostly."""
+    check_may_serve(index.feature_model)
     with transaction.atomic():
         others = SearchIndex.objects.filter(collection=index.collection_id).exclude(pk=index.pk)
         others.filter(is_default=True).update(is_default=False)
@@ -144,12 +146,14 @@ def _run(build: IndexBuild, on_progress: Progress | None) -> None:
 def _activate_at_once(build: IndexBuild) -> None:
     try:
         build_activate(build)
-    except BuildNotReady as error:  # the index was changed meanwhile; the build stays, for when it is changed back
+    except (BuildNotReady, EightBitsUnmeasured, EightBitsTooCostly) as error:
+        # The index was changed meanwhile, or its model may not serve yet; the build stays, for when that has changed.
         build.finish(JobState.DONE, str(error))
 
 
 def build_activate(build: IndexBuild) -> None:
-    """Serve this build: one row changes, serving processes follow within a second. Raises BuildNotReady.
+    """Serve this build: one row changes, serving processes follow within a second. Raises BuildNotReady,
+    and EightBitsUnmeasured or EightBitsTooCostly for a model in 8 bits.
 
     On a Milvus server its collection is loaded before, and gets the index's alias after.
     """
@@ -167,6 +171,7 @@ def build_activate(build: IndexBuild) -> None:
         )
         if build.fingerprint != index.feature_model.fingerprint:
             raise BuildNotReady(build=build, reason="it was made from descriptors of another feature model")
+        check_may_serve(index.feature_model)
         SearchIndex.objects.filter(pk=index.pk).update(active_build=build)
         transaction.on_commit(lambda: engines.point_alias(build))
     build.index.active_build = build

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Image
 from search.extraction.spec import ExtractorSpec, Pooling, Runtime
+from search.models.quantisation import clean_may_serve
 
 # torch is for a GPU worker, by EXTRACTION_RUNTIME: as a property of the row the web process would load it too.
 RUNTIMES = (Runtime.AUTO, Runtime.OPENVINO, Runtime.ONNX)
@@ -103,6 +104,10 @@ class FeatureModel(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        if self.is_default:
+            clean_may_serve(self, "is_default")
 
     @property
     def spec(self) -> ExtractorSpec:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from catalog.jobs import UNFINISHED, Job
 from catalog.models import Collection
 from search.models.features import FeatureModel
+from search.models.quantisation import clean_may_serve
 
 
 class Engine(models.TextChoices):
@@ -109,6 +110,10 @@ class SearchIndex(models.Model):
 
     def __str__(self) -> str:
         return f"{self.collection.slug}/{self.name}"
+
+    def clean(self) -> None:
+        if self.is_default and self.feature_model_id is not None:
+            clean_may_serve(self.feature_model, "feature_model")
 
 
 class IndexBuild(Job):

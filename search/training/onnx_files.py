@@ -87,3 +87,17 @@ def write_whole(path: Path, data: bytes) -> None:
         Path(name).replace(path)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def ancestors(nodes: list[Any], made_by: dict[str, Any], until: tuple[str, ...]) -> list[str]:
+    """Names of ``nodes`` and of what leads to them, back to the first operators of the kinds ``until``."""
+    found: dict[str, None] = {}
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        if node.name in found:
+            continue
+        found[node.name] = None
+        if node.op_type not in until:
+            waiting += [made_by[name] for name in node.input if name in made_by]
+    return list(found)
