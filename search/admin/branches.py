@@ -56,7 +56,9 @@ def branch_tables(run: TrainingRun) -> list[Table]:
 
 
 def branch_summary(run: TrainingRun) -> str:
-    """How products were divided, and the weight that came of it."""
+    """How products were divided, and the weight that came of it; nothing for a run of another kind."""
+    if not branch_tables(run):
+        return ""
     counts = run.results["products"]
     text = gettext(
         "Fitted on %(fitted)d products, tuned on %(tuned)d, measured on %(measured)d others. What is read weighs "
