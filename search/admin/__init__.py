@@ -12,6 +12,7 @@ from search.admin import (
     labelling,
     proposals,
     queries,
+    trainings,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "labelling",
     "proposals",
     "queries",
+    "trainings",
 ]

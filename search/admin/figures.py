@@ -13,7 +13,7 @@ from django.utils import timezone
 from catalog.admin.jobs import running
 from catalog.jobs import Job
 from catalog.models import Image, ImageRole, ImportJob, Product
-from search.models import DuplicateScan, Embedding, EvaluationRun, IndexBuild, SearchIndex, SearchLog
+from search.models import DuplicateScan, Embedding, EvaluationRun, IndexBuild, SearchIndex, SearchLog, TrainingRun
 
 DAY = timedelta(days=1)
 SAMPLE = 20_000  # searches looked at for percentiles: the newest
@@ -62,6 +62,7 @@ def latest(most: int = 5) -> list[Job]:
         IndexBuild.objects.select_related("index__collection"),
         EvaluationRun.objects.select_related("benchmark__collection", "index__collection"),
         DuplicateScan.objects.select_related("collection"),
+        TrainingRun.objects.select_related("collection"),
     ]
     jobs = [job for rows in finished for job in rows.filter(finished__isnull=False).order_by("-finished")[:most]]
     return sorted(jobs, key=lambda job: job.finished, reverse=True)[:most]
@@ -83,6 +84,6 @@ def figures() -> Figures:
         active_builds=SearchIndex.objects.filter(active_build__isnull=False).count(),
         indexes=SearchIndex.objects.count(),
         latency=latency(),
-        jobs=running((ImportJob, IndexBuild, EvaluationRun, DuplicateScan)),
+        jobs=running((ImportJob, IndexBuild, EvaluationRun, DuplicateScan, TrainingRun)),
         latest=latest(),
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -19,6 +19,9 @@ from search.extraction.preprocess import Pixels, Preprocessing
 from search.extraction.spec import ExtractorSpec
 from search.extraction.weights import locate
 from search.training.trainable import TRUNK, check_trainable, fixed_size, require_torch, shipped
+
+if TYPE_CHECKING:
+    from search.training.student import Stage
 
 
 @dataclass
@@ -46,9 +49,9 @@ def _opened(spec: ExtractorSpec, weights_dir: Path | None) -> tuple[nn.Module, P
     if spec.backbone == ONNX:
         return _made_by_us(spec, weights_dir)
     if path := shipped(spec.backbone):
-        from search.training.student import load
+        from search.training.student import STAGES, load
 
-        return load(path), _carded(path), {"backbone": spec.backbone}
+        return load(path), _carded(path), {"backbone": spec.backbone, "stages": stages_told(STAGES)}
     module, how, _ = family.build(spec, weights_dir)
     return module, how, {"backbone": spec.backbone, "layer": spec.layer}
 
@@ -70,9 +73,16 @@ def blank(kind: Mapping[str, str]) -> nn.Module:
     backbone, layer = kind["backbone"], kind.get("layer", "")
     if backbone in family.AT:
         return family.build(ExtractorSpec(backbone, layer, "none"), None)[0]
-    from search.training.student import build_student
+    from search.training.student import STAGES, Stage, build_student
 
-    return build_student()
+    told = kind.get("stages", "")
+    given = [Stage(*map(int, stage.split("-"))) for stage in told.split()]
+    return build_student(stages=given or STAGES)
+
+
+def stages_told(stages: Iterable[Stage]) -> str:
+    """A small network's stages as text: what was trained from one release's network still opens in the next."""
+    return " ".join(f"{stage.width}-{stage.blocks}-{stage.out}" for stage in stages)
 
 
 def load_into(module: nn.Module, path: Path) -> None:

@@ -21,6 +21,7 @@ from search.models import (
     IndexBuild,
     SearchIndex,
     SearchLog,
+    TrainingRun,
 )
 from tests import factories
 
@@ -67,6 +68,7 @@ def make_site(products: int = 4, pictures: int = 2) -> Site:
         index=index, source="web", hits=3, best_score=0.9, timings_ms={"total": 12.4, "coarse": 1.0}
     )
     make_proposal(rows[0], feature_model)
+    make_training(collection, feature_model)
     make_duplicates(collection, feature_model, [row.images.first() for row in rows[:2]])
     return Site(collection, rows, feature_model, index, build, benchmark, labels, run, job)
 
@@ -75,6 +77,26 @@ def make_proposal(product: Any, feature_model: FeatureModel) -> AttributeProposa
     """A material that the product does not state."""
     return AttributeProposal.objects.create(
         product=product, feature_model=feature_model, attribute="material", value="clay", confidence=0.93
+    )
+
+
+def make_training(collection: Collection, base: FeatureModel, name: str = "tuned") -> TrainingRun:
+    """A cancelled run with the beginning of a curve."""
+    curve = [
+        {"step": 0, "loss": None, "mAP": 0.4, "hit_rate@1": 0.5, "rate": 1e-5},
+        {"step": 10, "loss": 0.2, "mAP": None, "rate": 3e-4},
+        {"step": 20, "loss": 0.1, "mAP": 0.5, "hit_rate@1": 0.6, "rate": 2e-4},
+    ]
+    return TrainingRun.objects.create(
+        kind="finetune",
+        name=name,
+        collection=collection,
+        base=base,
+        state=JobState.CANCELLED,
+        curve=curve,
+        options={"loss": "triplet"},
+        done=20,
+        total=100,
     )
 
 

@@ -53,7 +53,8 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[Any, ...]]]:
 
 
 def test_names_are_those_that_settings_route() -> None:
-    routed = {"search.embed_pending", "search.build_run", "search.evaluation_run", "search.duplicates_scan"}
+    queued = ("embed_pending", "training_run", "build_run", "evaluation_run", "duplicates_scan")
+    routed = {f"search.{name}" for name in queued}
     assert routed == set(settings.CELERY_TASK_ROUTES)
     names = {task.name for task in vars(tasks).values() if hasattr(task, "delay")}
     assert names == {

@@ -52,10 +52,10 @@ def pictures(path: Path, of: Samples, side: int) -> Pictures:
 def trunk(seed: int = 0) -> Any:
     """Three stages, 30,000 parameters, random."""
     from search.training.student import Stage, build_student
-    from search.training.trunks import Trunk
+    from search.training.trunks import Trunk, stages_told
 
-    module = build_student(seed, (Stage(16, 1, 24), Stage(32, 1, 48), Stage(64, 1, 64))).eval()
-    return Trunk(module, HOW, 64, {"backbone": "lookalike"})
+    stages = (Stage(16, 1, 24), Stage(32, 1, 48), Stage(64, 1, 64))
+    return Trunk(build_student(seed, stages).eval(), HOW, 64, {"backbone": "lookalike", "stages": stages_told(stages)})
 
 
 def finetuning(folder: Path, of: Samples | None = None, **given: Any) -> Any:
