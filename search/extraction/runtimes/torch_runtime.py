@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -133,12 +134,25 @@ def without(model: Any, names: tuple[str, ...]) -> Any:
     return model.eval()
 
 
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Attention as its parts: the fused operator that torch takes in evaluation mode is none of ONNX's."""
+    from torch.backends import mha
+
+    before = mha.get_fastpath_enabled()
+    mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        mha.set_fastpath_enabled(before)
+
+
 def export_onnx(module: Any, path: Path, side: int, *, any_size: bool) -> None:
     """Write an ONNX file with the input ``pixels`` (N, 3, H, W) and the output ``features``."""
     import torch
 
     axes = {0: "n", 2: "h", 3: "w"} if any_size else {0: "n"}
-    with warnings.catch_warnings(), torch.inference_mode():
+    with warnings.catch_warnings(), torch.inference_mode(), _plain_attention():
         warnings.simplefilter("ignore")  # the tracing exporter is deprecated; its successor needs onnxscript besides
         torch.onnx.export(
             module,
