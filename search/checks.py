@@ -10,9 +10,10 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError
 
+from search.extraction.runtimes import DEVICES
 from search.extraction.spec import Runtime
 
-DEVICES = ("auto", "cpu", "cuda")
+FAISS_DEVICES = ("auto", "cpu", "cuda")
 PACKAGES = {"openvino": "openvino", "onnx": "onnxruntime", "torch": "torch"}
 
 
@@ -30,8 +31,8 @@ def extraction_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         hint = f"Write one of {', '.join(DEVICES)}."
         message = f"EXTRACTION_DEVICE={settings.EXTRACTION_DEVICE!r} is no device."
         found.append(Error(message, hint=hint, id="search.E003"))
-    if settings.FAISS_DEVICE not in DEVICES:
-        hint = f"Write one of {', '.join(DEVICES)}."
+    if settings.FAISS_DEVICE not in FAISS_DEVICES:
+        hint = f"Write one of {', '.join(FAISS_DEVICES)}."
         found.append(Error(f"FAISS_DEVICE={settings.FAISS_DEVICE!r} is no device.", hint=hint, id="search.E005"))
     if settings.EXTRACTION_BATCH < 1:
         found.append(Error("EXTRACTION_BATCH must be 1 or more.", id="search.E004"))

@@ -22,6 +22,7 @@ from search.embedding_run import EmbeddingRun
 from search.extraction.errors import WeightsChanged
 from search.extraction.extractor import Extractor, build_extractor
 from search.extraction.spec import Runtime
+from search.machine_runtime import site_runtime
 from search.models import Embedding, FeatureModel, SearchIndex, UploadedQuery
 from search.vectors import from_bytes
 
@@ -147,7 +148,7 @@ def side_for(extractor: Extractor, image: Image | UploadedQuery, box: Box | None
 def _build(feature_model: FeatureModel) -> Extractor:
     spec = feature_model.spec
     if spec.runtime is Runtime.AUTO:
-        spec = replace(spec, runtime=Runtime(settings.EXTRACTION_RUNTIME))
+        spec = replace(spec, runtime=site_runtime())
     return build_extractor(
         spec,
         device=settings.EXTRACTION_DEVICE,

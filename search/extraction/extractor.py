@@ -17,7 +17,7 @@ from search.extraction.fingerprint import fingerprint
 from search.extraction.pooling import l2_normalise, pool, signed_power
 from search.extraction.preprocess import Pixels, prepare
 from search.extraction.projection import AnyProjection, load_projection
-from search.extraction.runtimes import Place
+from search.extraction.runtimes import DEVICES, Place
 from search.extraction.spec import ExtractorSpec
 from search.extraction.views import Views, check_scales, sides_of
 from search.extraction.weights import locate
@@ -123,9 +123,9 @@ def _last_line(error: Exception) -> str:
 def build_extractor(
     spec: ExtractorSpec, *, device: str = "auto", threads: int = 0, weights_dir: Path | None = None
 ) -> Extractor:
-    """Open what ``spec`` names; device auto, cpu or cuda; threads 0: all cores. Raises ExtractionError subclasses."""
-    if device not in ("auto", "cpu", "cuda"):
-        raise BadConfiguration(reason=f"the device {device!r} is none of auto, cpu, cuda")
+    """Open what ``spec`` names; device of DEVICES; threads 0: all cores. Raises ExtractionError subclasses."""
+    if device not in DEVICES:
+        raise BadConfiguration(reason=f"the device {device!r} is none of {', '.join(DEVICES)}")
     if not spec.gem_p > 0:
         raise BadConfiguration(reason=f"gem_p={spec.gem_p} is not above zero")
     if not 0 < spec.power <= 1:

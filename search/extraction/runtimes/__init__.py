@@ -16,6 +16,7 @@ from search.extraction.spec import Runtime
 
 # Descriptors of float32, bfloat16 and float16 may be mixed; those of a class of another name may not.
 FLOAT = "float"
+DEVICES = ("auto", "cpu", "cuda", "tensorrt")
 
 
 class Network(Protocol):
@@ -30,7 +31,7 @@ class Network(Protocol):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a network runs and where its files lie. device: auto, cpu or cuda; threads 0: all cores."""
+    """Where a network runs and where its files lie. device: of DEVICES; threads 0: all cores."""
 
     device: str = "auto"
     threads: int = 0
@@ -49,7 +50,7 @@ def choose(runtime: Runtime, device: str) -> Runtime:
     """What ``auto`` means here: a GPU through ONNX Runtime if its build has CUDA, else OpenVINO, else ONNX Runtime."""
     if runtime is not Runtime.AUTO:
         return runtime
-    if device == "cuda" or (device == "auto" and has_cuda_provider()):
+    if device in ("cuda", "tensorrt") or (device == "auto" and has_cuda_provider()):
         return Runtime.ONNX
     return Runtime.OPENVINO if find_spec("openvino") else Runtime.ONNX
 

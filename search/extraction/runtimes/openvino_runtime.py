@@ -36,7 +36,7 @@ class OpenVinoNetwork:
     precision = FLOAT
 
     def __init__(self, path: Path, how: Preprocessing, place: Place, output: str = "") -> None:
-        if place.device == "cuda":
+        if place.device in ("cuda", "tensorrt"):
             raise RuntimeMissing(runtime="openvino", reason="it does not run on CUDA devices")
         self._name, self._how, self._threads = path.name, how, place.threads
         self._lock = Lock()

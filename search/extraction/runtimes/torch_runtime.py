@@ -26,6 +26,8 @@ class TorchNetwork:
     def __init__(self, module: Any, how: Preprocessing, place: Place) -> None:
         import torch
 
+        if place.device == "tensorrt":
+            raise RuntimeMissing(runtime="torch", reason="TensorRT is a provider of ONNX Runtime")
         if place.device == "cuda" and not torch.cuda.is_available():
             raise RuntimeMissing(runtime="torch", reason="no CUDA device was found")
         if place.threads:
