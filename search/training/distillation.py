@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +11,15 @@ import numpy as np
 import torch
 
 from catalog.errors import LookalikeError, gettext_noop
+from search.extraction.backbones import torchvision
+from search.extraction.backbones.lookalike import FOLDER as SHIPPED
 from search.extraction.cards import read_card
+from search.extraction.export import CARD, NETWORK, exported
 from search.extraction.pooling import l2_normalise
-from search.extraction.preprocess import Pixels
+from search.extraction.preprocess import Pixels, Preprocessing
+from search.extraction.runtimes import Place
+from search.extraction.spec import ExtractorSpec
+from search.extraction.weights import locate
 from search.training import student as network
 from search.training.crops import files_under, read_all
 from search.training.distill import Measure, Report, Row, describe, distill
@@ -36,7 +42,7 @@ class Distillation:
 
     folder: Path
     name: str
-    teachers: tuple[Path, ...]
+    teachers: tuple[str, ...]  # ONNX files, or torchvision networks by name
     pictures: tuple[Path, ...]
     measure: Path | None = None
     held_out: float = 0.2
@@ -48,22 +54,22 @@ class Distillation:
         """Train to the end and write the network; returns the ONNX file. Raises LookalikeError subclasses."""
         if self.threads:
             torch.set_num_threads(self.threads)
-        recipe = self._recipe()
+        recipe = self.recipe_of(self.seed, self.scale)
         files, held = self._files()
-        teachers = [Teacher(path, read_card(path).preprocessing, self.threads) for path in self.teachers]
+        teachers = [teacher_of(_spec(named), self.folder, self.threads, Path(named).stem) for named in self.teachers]
         pictures, _ = read_all(files)
         if len(pictures) < recipe.batch:
             names = ", ".join(folder.name for folder in self.pictures)
             raise TooFewPictures(found=len(pictures), needed=recipe.batch, folders=names)
         log(f"{len(pictures)} pictures to learn from, {len(held)} held out, {recipe.steps} steps of {recipe.batch}")
-        student, curve = distill(
-            teachers, pictures, self.folder, recipe, measure=_measure(held, teachers, log), report=report
-        )
-        return self._write(student, curve, len(pictures))
+        measure = _measure(held, teachers, log)
+        student, curve = distill(teachers, pictures, self.folder, recipe, measure=measure, report=report)
+        facts = {"teachers": [teacher.name for teacher in teachers], "pictures": len(pictures), "seed": self.seed}
+        return write(student, curve, self.folder / f"{self.name}.onnx", facts)
 
-    def _recipe(self) -> Recipe:
-        recipe = Recipe(seed=self.seed)
-        return recipe if self.scale == 1 else recipe.scaled(self.scale)
+    @staticmethod
+    def recipe_of(seed: int, scale: float) -> Recipe:
+        return Recipe(seed=seed) if scale == 1 else Recipe(seed=seed).scaled(scale)
 
     def _files(self) -> tuple[list[Path], list[Path]]:
         """Held out are classes of ``measure``, wherever a picture folder holds them too."""
@@ -75,19 +81,33 @@ class Distillation:
         hidden = {path.resolve() for path in held}
         return [path for path in files if path.resolve() not in hidden], held
 
-    def _write(self, student: network.Student, curve: Sequence[Row], pictures: int) -> Path:
-        network.save(student, self.folder / f"{self.name}.safetensors")
-        (self.folder / f"{self.name}.curve.json").write_text(json.dumps(curve, indent=1))
-        facts = {
-            "teachers": [path.name for path in self.teachers],
-            "pictures": pictures,
-            "seed": self.seed,
-            "held_out_mAP": curve[-1].get("mAP") if curve else None,
-        }
-        card = {"name": self.name, "dim": student.dim, "facts": facts}
-        # What was saved is what is exported: numbers rounded to float16.
-        saved = network.load(self.folder / f"{self.name}.safetensors")
-        return export_trunk(saved, self.folder / f"{self.name}.onnx", network.PREPROCESSING, card)
+
+def _spec(named: str) -> ExtractorSpec:
+    """An ONNX file, or a torchvision network by its name, with its own weights."""
+    return ExtractorSpec(named, layer="features") if named in torchvision.AT else ExtractorSpec("onnx", weights=named)
+
+
+def teacher_of(spec: ExtractorSpec, weights_dir: Path, threads: int = 0, name: str = "") -> Teacher:
+    """What an extractor is made of, as a teacher. Raises ExtractionError subclasses."""
+    if spec.backbone in torchvision.AT:
+        with exported(spec, Place(weights_dir=weights_dir)) as folder:
+            card = json.loads((folder / CARD).read_text())
+            how = Preprocessing().overridden(card["preprocessing"]).overridden(spec.preprocessing)
+            return Teacher(folder / NETWORK, how, threads, name)
+    own = SHIPPED / f"{spec.backbone}.onnx"
+    path, _ = locate(spec.weights if spec.backbone == "onnx" else str(own), spec.weights_sha256, weights_dir)
+    return Teacher(path, read_card(path).preprocessing.overridden(spec.preprocessing), threads, name)
+
+
+def write(student: network.Student, curve: Sequence[Row], path: Path, facts: Mapping[str, object]) -> Path:
+    """NAME.safetensors, NAME.onnx with its card, NAME.curve.json beside each other; returns ``path``, the ONNX file."""
+    weights = path.with_suffix(".safetensors")
+    network.save(student, weights)
+    path.with_suffix(".curve.json").write_text(json.dumps(curve, indent=1))
+    measured = {"held_out_mAP": curve[-1]["mAP"]} if curve and "mAP" in curve[-1] else {}
+    card = {"name": path.stem, "dim": student.dim, "facts": {**facts, **measured}}
+    # What was saved is what is exported: numbers rounded to float16.
+    return export_trunk(network.load(weights), path, network.PREPROCESSING, card)
 
 
 def _measure(held: Sequence[Path], teachers: Sequence[Teacher], log: Callable[[str], object]) -> Measure | None:

@@ -21,13 +21,15 @@ def stage_outputs(path: Path, strides: tuple[int, ...] = (4, 8, 16, 32)) -> list
     model = onnx.load(path)
     sides = _sides(model)
     makers = {name: node for node in model.graph.node for name in node.output}
+    order = {name: at for at, name in enumerate(makers)}
     found: dict[int, str] = {}
     for node in model.graph.node:
         if node.op_type != "Conv" or max(_attribute(node, "strides", [1])) < 2:
             continue
         name = _before_widening(node, makers, model)
         stride = PROBE // sides.get(name, PROBE)
-        found.setdefault(stride, name)
+        # Of a residual block both the shortcut and the inner path halve: the shortcut's input was there earlier.
+        found[stride] = min(found.get(stride, name), name, key=lambda tensor: order.get(tensor, -1))
     last = model.graph.output[0].name
     found[PROBE // sides.get(last, PROBE)] = last
     if missing := [stride for stride in strides if stride not in found]:

@@ -25,9 +25,9 @@ class Teacher:
     Once its ``axes`` are known they are laid into the network, so that only what is learned leaves it.
     """
 
-    def __init__(self, path: Path, how: Preprocessing, threads: int = 0) -> None:
-        self.name = path.stem
-        self._path, self._how, self._threads = path, how, threads
+    def __init__(self, path: Path, how: Preprocessing, threads: int = 0, name: str = "") -> None:
+        self.name = name or path.stem
+        self._path, self._how, self._threads = path, how, threads  # read when first run
         self._names = stage_outputs(path)
         self._requests: dict[bool, Any] = {}
         self.axes: tuple[Axes, ...] = ()

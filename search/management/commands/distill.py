@@ -26,7 +26,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("folder", type=Path, help="where the checkpoint and the result lie")
         parser.add_argument("--name", default="student", help="of the files written (default: student)")
-        parser.add_argument("--teacher", type=Path, action="append", required=True, metavar="ONNX")
+        parser.add_argument(
+            "--teacher",
+            action="append",
+            required=True,
+            metavar="ONNX|NAME",
+            help="a file, or a torchvision network with its own weights, such as resnet50; again for more",
+        )
         parser.add_argument("--pictures", type=Path, action="append", required=True, metavar="DIR")
         parser.add_argument(
             "--measure",

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from search.extraction.errors import UnsupportedNetwork
@@ -33,3 +34,12 @@ def test_the_stages_of_real_networks(shared: Path) -> None:
     weights = shared / "weights"
     assert stage_outputs(weights / "mobilenet_v1.onnx") == ["t13", "t21", "t45", "feature_map"]
     assert stage_outputs(weights / "mobilenet_edgetpu.onnx") == ["t17", "t32", "t78", "feature_map"]
+
+
+def test_of_a_residual_block_the_shortcuts_input_is_where_the_stage_before_ended(tmp_path: Path) -> None:
+    from search.extraction.spec import ExtractorSpec
+    from search.training.distillation import teacher_of
+
+    spec = ExtractorSpec("resnet50", layer="features", weights="none", preprocessing={"resize": 64, "crop": 64})
+    maps = teacher_of(spec, tmp_path, 1).run(np.zeros((1, 64, 64, 3), np.uint8))
+    assert [m.shape[1:] for m in maps] == [(256, 16, 16), (512, 8, 8), (1024, 4, 4), (2048, 2, 2), (2048,)]
