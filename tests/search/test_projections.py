@@ -13,6 +13,7 @@ from search.models import Embedding, FeatureModel
 from search.projections import NameTaken, NothingToFitOn, ProjectedAlready, projection_fit
 from search.vectors import from_bytes
 from tests.factories import CollectionFactory, FeatureModelFactory, ImageFactory
+from tests.search.extraction.conftest import write_network
 
 pytestmark = pytest.mark.django_db
 
@@ -64,6 +65,27 @@ def test_stored_and_extracted_descriptors_are_the_same(weights, base, collection
     embed_pending(collection, model)
     assert descriptor_of(image, model) @ extracted > 0.9999
     assert np.linalg.norm(extracted) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.fixture
+def averaged(tmp_path) -> FeatureModel:
+    """Of a network, with all that may come between its map and the projection."""
+    path = write_network(tmp_path / "small.onnx")
+    options = {"pooling": "rmac", "power": 0.5, "scales": [1, 0.5], "flip": True}
+    row = FeatureModelFactory(backbone="onnx", weights=str(path), preprocessing={"resize": 64, "crop": 64}, **options)
+    return feature_model_prepare(row)
+
+
+def test_powers_sizes_and_mirror_images_come_before_it(weights, averaged, collection, monkeypatch) -> None:
+    assert embed_pending(collection, averaged) == 24
+    model = projection_fit(averaged, [collection], "white", 4, whiten=True)
+    model.refresh_from_db()
+    assert (model.pooling, model.power, model.scales, model.flip) == ("rmac", 0.5, [1, 0.5], True)
+    extracted = descriptor_of(image := collection.images.first(), model)
+    monkeypatch.setattr(picture_stream.PictureStream, "_prepare", lambda *_: pytest.fail("a picture was opened"))
+    assert embed_pending(collection, model) == 24
+    # Whitening divides by the small spread of these pictures, so float16 shows
+    assert descriptor_of(image, model) @ extracted > 0.99
 
 
 def test_query_pictures_are_not_fitted_on(weights, base, collection) -> None:

@@ -1,8 +1,8 @@
 """The networks that ship: each ``NAME.onnx`` with its card ``NAME.json`` in the folder ``networks``, by its name.
 
 They need no weights field and no download. They are ONNX files like any other (see backbones.onnx): the card says how
-pictures are prepared, and the SHA-256 of the file is in the fingerprint, so that a release with a better network never
-mixes its descriptors with those of the one before.
+pictures are prepared, and the SHA-256 of the file is in the fingerprint. A better network therefore ships under a new
+name beside the old one: under the same name, descriptors stored before would be refused.
 """
 
 from __future__ import annotations
