@@ -13,7 +13,7 @@ from search.extraction.heat import Heat, inner
 # From cold to warm: dark blue over grey to yellow, told apart with any colour vision and in grey: the anchors of
 # cividis (Nuñez, Anderton and Renslow, Optimizing colormaps with consideration for color vision deficiency, 2018).
 COLOURS = ((0, 32, 77), (87, 92, 109), (166, 157, 117), (255, 234, 70))
-COLD, WARM = 150, 110  # how much of the picture is covered, of 255
+COLD, WARM = 150, 140  # how much of the picture is covered, of 255
 LEVELS = 96
 UNSEEN, STRIPE, LINE, AROUND = range(LEVELS, LEVELS + 4)  # entries of the palette after the levels
 STRIPE_WIDTH = 6  # pixels

@@ -74,6 +74,25 @@ SEARCH = {
     "min_probability": 0.5,
 }
 SEARCH_FORM = {"image": "(the file)", "collection": "lamps", "k": 10, "box": [120, 40, 600, 700]}
+EXPLAIN = {"collection": "lamps", "image_id": 4711, "hit": 4720}
+EXPLAIN_FORM = {"image": "(the file)", "collection": "lamps", "hit": 4720}
+HEAT_MAP = {**EXPLAIN, "picture": "hit", "side": 512}
+HEAT_MAP_FORM = {**EXPLAIN_FORM, "picture": "query"}
+_HEAT = {
+    "width": 1200,
+    "height": 900,
+    "box": [206.25, 56.25, 993.75, 843.75],
+    "values": [[0.09, 0.31], [0.12, 0.28]],
+    "where": "right_half",
+}
+EXPLANATION = {
+    "method": "maps",
+    "score": 0.8,
+    "attributes": 0.0,
+    "centring": [0.0, 0.0],
+    "query": _HEAT,
+    "hit": {**_HEAT, "values": [[0.2, 0.2], [0.21, 0.19]], "where": ""},
+}
 RESULTS = {
     "collection": "lamps",
     "index": "main",

@@ -9,6 +9,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from search.api.views import builds, collections, duplicates, evaluations, images, imports, indexes, products
 from search.api.views.base import Unknown
+from search.api.views.explain import ExplainView, HeatMapView
 from search.api.views.health import HealthView
 from search.api.views.search import SearchView
 
@@ -46,6 +47,8 @@ _collection = [
 _documents: dict[str, Any] = {"authentication_classes": [], "permission_classes": []}
 _v1 = [
     path("search/", SearchView.as_view(), name="search"),
+    path("explain/", ExplainView.as_view(), name="explain"),
+    path("explain/heat-map/", HeatMapView.as_view(), name="explain-heat-map"),
     path("collections/", collections.CollectionsView.as_view(), name="collections"),
     path("collections/<slug:slug>/", include(_collection)),
     path("health/", HealthView.as_view(), name="health"),

@@ -50,6 +50,14 @@ class Heat:
         return whole
 
     @property
+    def width(self) -> int:
+        return self.size[0]
+
+    @property
+    def height(self) -> int:
+        return self.size[1]
+
+    @property
     def seen(self) -> float:
         """Share of the picture that the network saw."""
         left, top, right, bottom = self.box

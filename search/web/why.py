@@ -24,6 +24,7 @@ from search.serving import default_index
 from search.web.asked import Asked, asked_of, example_of
 from search.web.cards import card, percent, picture_url, title
 from search.web.context import page, upload_limits, visible_collection
+from search.web.medical import subject_url
 from search.web.refusals import say
 from search.web.results import preview_url, question, run, shown
 
@@ -127,7 +128,9 @@ def _choices(asked: Asked, hit: Image, number: int) -> list[Choice]:
     """The asking picture and the further examples, in the order of ``asked.examples``."""
     subject = asked.subject
     label = title(subject) if isinstance(subject, Image) else _("Your picture")
-    url = picture_url(subject) if isinstance(subject, Image) else preview_url(subject)
+    url = subject_url(subject, asked.view) or (
+        picture_url(subject) if isinstance(subject, Image) else preview_url(subject)
+    )
     ones = [(label, url, "main"), *((one.label, one.picture, one.kind) for one in shown(asked))]
     href = card(hit, asked.collection.slug, question=question(asked)).why_href
     return [
