@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import PIL.ImageDraw
 import pytest
 from numpy.typing import NDArray
 
+from search.extraction.attributes import AttributeBranch, Head
 from search.extraction.explain import Explanation, Method, NoPlaces, Seen, explain, see
 from search.extraction.extractor import Extractor, build_extractor
 from search.extraction.heat import inner
@@ -93,6 +95,35 @@ def test_a_projection_s_centre_is_spread_evenly_and_told(make: Make, whiten: boo
     assert found.explained == pytest.approx(1, abs=1e-4)
     without = found.query.values - found.centring[0] / found.query.values.size
     assert float(without.sum()) == pytest.approx(found.score - found.centring[0], abs=1e-4)
+
+
+def test_what_predicted_attributes_add_has_no_place(make: Make) -> None:
+    random = np.random.default_rng(8)
+    matrix, bias = random.standard_normal((8, 3)).astype(np.float32), np.zeros(3, np.float32)
+    head = Head("colour", ("red", "blue", ""), True, 1.0, 0.6, np.full(3, 1 / 3, np.float32), matrix, bias)
+    extractor, one, other = make(AttributeBranch(8, (head,))), drawn(21), drawn(22)
+    found = explained(extractor, one, other)
+    assert found.score == pytest.approx(score(extractor, one, other), abs=1e-5)
+    assert found.attributes > 0.1
+    for heat in (found.query, found.hit):
+        assert float(heat.values.sum()) == pytest.approx(found.score - found.attributes, abs=1e-5)
+    assert found.explained == pytest.approx(1 - found.attributes / found.score, abs=1e-4)
+
+
+def test_partners_are_places_of_the_same_thing(make: Make) -> None:
+    """A disc on the left of one picture and on the right of the other."""
+    left, right = (PIL.Image.new("RGB", (64, 64), (20, 30, 40)) for _ in range(2))
+    PIL.ImageDraw.Draw(left).rectangle((8, 24, 23, 39), fill=(250, 200, 40))
+    PIL.ImageDraw.Draw(right).rectangle((40, 24, 55, 39), fill=(250, 200, 40))
+    how = {"resize": 64, "crop": 64}
+    extractor = make()
+    extractor = build_extractor(replace(extractor.spec, preprocessing=how))
+    to_hit, to_query = explained(extractor, left, right).partners()
+    assert len(to_hit) == len(to_query) == 16 * 16
+    row, column = divmod(to_hit[8 * 16 + 4], 16)
+    assert (6 <= row < 10, 10 <= column < 14) == (True, True)
+    row, column = divmod(to_query[8 * 16 + 12], 16)
+    assert (6 <= row < 10, 2 <= column < 6) == (True, True)
 
 
 @pytest.mark.parametrize("pooling", list(Pooling))
