@@ -138,7 +138,9 @@ class AttributeBranch:
         return Prediction(head.attribute, head.values[best], float(p[best]), bool(p[best] >= head.clear()[best]))
 
     def save(self, path: Path) -> None:
-        arrays = {f"{part}_{at}": getattr(head, part) for at, head in enumerate(self.heads) for part in _ARRAYS}
+        arrays: dict[str, Any] = {
+            f"{part}_{at}": getattr(head, part) for at, head in enumerate(self.heads) for part in _ARRAYS
+        }
         facts = json.dumps({"width": self.width, "heads": [head.facts() for head in self.heads]})
         with path.open("wb") as file:
             np.savez(file, **{ENTRY: np.array(facts)}, **arrays)

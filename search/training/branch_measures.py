@@ -91,14 +91,15 @@ def accuracy(head: Head, sample: Sample) -> dict[str, float | int | None]:
     weights = weights / weights.sum()
     p = head.probabilities(sample.x[rows])
     best = p.argmax(axis=1)
-    right = np.array([head.values[b] in stated[row] for b, row in zip(best, rows, strict=True)])
+    given = [stated[row] for row in rows.tolist()]
+    right = np.array([head.values[value] in own for value, own in zip(best.tolist(), given, strict=True)])
     usual = head.values[int(np.where(head.named, head.shares, -1).argmax())]
     told = (p.max(axis=1) >= head.clear()[best]) & head.named[best]
     named = head.named[best]
     return {
         "products": len(np.unique(sample.products[rows])),
         "accuracy": float(weights @ right),
-        "majority": float(weights @ np.array([usual in stated[row] for row in rows])),
+        "majority": float(weights @ np.array([usual in own for own in given])),
         "told": float(weights @ told),
         "right_when_told": float(weights[told] @ right[told] / weights[told].sum()) if told.any() else None,
         "ece": _ece(p.max(axis=1)[named], right[named], weights[named]) if named.any() else None,

@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from search.models import EvaluationRun, FeatureModel, IndexBuild
 from tests import factories
-from tests.search.admin_site import Site, make_duplicates, make_site, make_training
+from tests.search.admin_site import Site, make_duplicates, make_proposal, make_site, make_training
 
 pytestmark = pytest.mark.django_db
 OURS = sorted(
@@ -109,6 +109,7 @@ def more_rows(site: Site) -> None:
         factories.ApiKeyFactory()
         SearchLog.objects.create(index=index, source="api", hits=0, best_score=None, timings_ms={})
         make_duplicates(collection, index.feature_model, [image])
+        make_proposal(product, index.feature_model)
         make_training(collection, index.feature_model, f"tuned {n}")
 
 

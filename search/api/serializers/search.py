@@ -154,8 +154,8 @@ class ReasonSerializer(serializers.Serializer[Any]):
 
 
 class RoundedField(serializers.FloatField):
-    def to_representation(self, value: Any) -> float:
-        return round(super().to_representation(value), 4)
+    def to_representation(self, value: Any) -> Any:
+        return round(float(value), 4)
 
 
 class HitSerializer(serializers.Serializer[Any]):
