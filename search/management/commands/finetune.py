@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
 
@@ -19,6 +17,7 @@ from search.embedding import embed_pending
 from search.finetunings import finetune_create
 from search.management.named import collection_named, feature_model_named
 from search.models import SearchIndex, TrainingRun
+from search.models.training import TrainingKind
 from search.training.options import HOLD_OUTS, LOSSES, MINERS, PRECISIONS, FinetuneOptions
 from search.trainings import training_resume, training_run
 
@@ -94,9 +93,7 @@ class Command(BaseCommand):
             run = self._work(run)
             self.stdout.write(told(run))
             if run.result is None:
-                raise CommandError(
-                    "No feature model was made: the network it began with was never beaten.", returncode=3
-                )
+                raise CommandError(NEVER_BETTER, returncode=NEVER_BETTER_STATUS)
             self._index(run, activate=options["activate"])
         except LookalikeError as error:
             raise CommandError(str(error)) from error
@@ -110,9 +107,9 @@ class Command(BaseCommand):
         return finetune_create(collection, base, options["name"], chosen)
 
     def _resumed(self, number: int) -> TrainingRun:
-        run: TrainingRun | None = TrainingRun.objects.filter(pk=number).first()
+        run: TrainingRun | None = TrainingRun.objects.filter(pk=number, kind=TrainingKind.FINETUNE).first()
         if run is None:
-            raise CommandError(f"There is no training run {number}.")
+            raise CommandError(f"There is no fine-tuning {number}.")
         if run.state in (JobState.CANCELLED, JobState.FAILED):
             training_resume(run)
         return run
@@ -120,8 +117,8 @@ class Command(BaseCommand):
     def _work(self, run: TrainingRun) -> TrainingRun:
         self.stderr.write(f"Training run {run.pk}.")
         try:
-            with _bar("step") as bar:
-                run = training_run(run.pk, lambda run: _show(bar, run))
+            with Bar() as bar:
+                run = training_run(run.pk, bar.show)
         except KeyboardInterrupt:
             run.refresh_from_db()
             run.finish(JobState.CANCELLED)
@@ -150,33 +147,38 @@ class Command(BaseCommand):
         self.stdout.write(f"{index.collection.slug} is searched with {index.feature_model.name} now.")
 
     def _embed(self, index: SearchIndex) -> None:
-        with _bar("picture") as bar:
-
-            def show(done: int, total: int) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
-
-            embed_pending(index.collection, index.feature_model, on_progress=show)
+        with Bar() as bar:
+            embed_pending(index.collection, index.feature_model, on_progress=bar.count)
         build = build_run(build_create(index).pk)
         if build.state != JobState.DONE:
             raise CommandError(build.error or f"The build is {build.state}.")
 
 
-@contextmanager
-def _bar(unit: str) -> Iterator[Any]:
-    # Without a terminal: no bar at all, not one line a step in a log.
-    with tqdm(unit=unit, disable=not sys.stderr.isatty(), file=sys.stderr) as bar:
-        yield bar
+class Bar:
+    """Stage, steps, and the newest loss and mAP. Without a terminal: no bar at all, not one line a step in a log."""
 
+    def __init__(self) -> None:
+        self._bar = tqdm(unit="step", disable=not sys.stderr.isatty(), file=sys.stderr)
+        self._stage = ""
 
-def _show(bar: Any, run: TrainingRun) -> None:
-    """Stage, steps, and the newest loss and mAP."""
-    if bar.desc != f"{run.stage}: ":
-        bar.reset(run.total)
-        bar.set_description(run.stage, refresh=False)
-    bar.total = run.total
-    bar.set_postfix_str(newest(run), refresh=False)
-    bar.update(run.done - bar.n)
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def show(self, run: TrainingRun) -> None:
+        if run.stage != self._stage:
+            self._stage = run.stage
+            self._bar.reset(run.total)
+            self._bar.set_description(run.stage, refresh=False)
+        self._bar.total = run.total
+        self._bar.set_postfix_str(newest(run), refresh=False)
+        self._bar.update(run.done - self._bar.n)
+
+    def count(self, done: int, total: int) -> None:
+        self._bar.total = total
+        self._bar.update(done - self._bar.n)
 
 
 def newest(run: TrainingRun) -> str:
