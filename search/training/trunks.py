@@ -105,6 +105,7 @@ def save_weights(module: nn.Module, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
     save_file({name: value.detach().cpu().contiguous().clone() for name, value in module.state_dict().items()}, new)
+    new.chmod(0o644)  # the library makes it for its owner alone
     new.replace(path)
     return path
 
