@@ -101,7 +101,10 @@ def _embed(run: TrainingRun, collection: Collection, base: FeatureModel) -> None
 
 
 def choices(collection: Collection) -> list[Chosen | LeftOut]:
-    """The category and every attribute of the products with pictures: a head, or why not. The category comes first."""
+    """The category and every attribute of the products with pictures: a head, or why not.
+
+    The category comes first, then what has the most values: it tells the most.
+    """
     stated: dict[str, dict[int, object]] = {}
     count = 0
     pictured = Image.objects.filter(product=OuterRef("pk"), role=ImageRole.GALLERY)
@@ -124,7 +127,7 @@ def stated_by(category: str, attributes: object) -> dict[str, object]:
 
 
 def _rank(chosen: Chosen) -> tuple[bool, int, str]:
-    return chosen.attribute != CATEGORY, -chosen.products, chosen.attribute
+    return chosen.attribute != CATEGORY, -len(chosen.values), chosen.attribute
 
 
 def _learnable(found: Iterable[Chosen | LeftOut]) -> list[Chosen]:

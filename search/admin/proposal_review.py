@@ -18,6 +18,7 @@ from search.proposal_decisions import BadChoice, proposal_accept, proposal_dismi
 from search.proposals import alternatives
 
 PICTURES = 12
+LEAST_SHOWN = 0.005
 NUMBERED = 9  # other values with a key of their own
 
 
@@ -58,14 +59,15 @@ class Review:
 
 
 def sure(confidence: float) -> str:
-    return f"{100 * confidence:.0f} %"
+    """In per cent; nothing that was learnt is certain."""
+    return f"{min(99.0, 100 * confidence):.0f} %"
 
 
 def review(proposal: AttributeProposal) -> Review:
     images = Image.objects.filter(product=proposal.product_id, role=ImageRole.GALLERY).order_by("pk")[:PICTURES]
     found = [pair for pair in alternatives(proposal) if pair[0] != proposal.value]
     others = [
-        Other(number, value, None if share is None else sure(share))
+        Other(number, value, None if share is None or share < LEAST_SHOWN else sure(share))
         for number, (value, share) in enumerate(found[:NUMBERED], start=1)
     ]
     rows = waiting(proposal.product.collection_id).exclude(pk=proposal.pk)

@@ -12,7 +12,8 @@ from search.services import Results
 from search.web.asked import Asked
 from search.web.cards import attribute_label, category, percent
 
-MOST = 8
+MOST = 6
+SUREST = 99  # per cent: nothing that was learnt is certain
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def looks(asked: Asked, results: Results | None) -> list[Look]:
 def _look(asked: Asked, prediction: Prediction) -> Look:
     narrowed = _narrowed(asked.filters, prediction.attribute, prediction.value)
     href = "" if narrowed == asked.filters else asked.href(filters=narrowed)
-    sure = percent(prediction.confidence)
+    sure = min(SUREST, percent(prediction.confidence))
     if prediction.attribute == CATEGORY:
         return Look(_("Category"), category(prediction.value), sure, href)
     return Look(attribute_label(prediction.attribute), prediction.value, sure, href)
