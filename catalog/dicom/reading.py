@@ -41,10 +41,16 @@ from catalog.dicom.errors import (
 )
 from catalog.images import Limits, TooManyPixels
 
-# pydicom warns and logs with the very values that must not be logged.
-logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 config.settings.reading_validation_mode = config.IGNORE
-warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
+
+
+def quiet() -> None:
+    """pydicom warns and logs with the very values that must not be logged: it may not."""
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+    warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
+
+
+quiet()
 
 NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")

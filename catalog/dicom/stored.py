@@ -27,6 +27,20 @@ from catalog.dicom.windows import AS_STORED, Window, WindowChoice
 
 IMPLEMENTATION = "2.25.241391287213894612963371023478120943377"  # ours, so that copies do not change with pydicom
 MOST_INSTANCE = 1_000_000
+# The allow-list: all that a copy can hold, besides file meta and the private block of private.py. Of the UIDs and the
+# patient, keys; of words, those of vocabulary.py; PatientName is written empty.
+ALLOWED = frozenset(
+    (
+        *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"),
+        *("PatientName", "PatientID", "PatientIdentityRemoved", "DeidentificationMethod"),
+        *("Modality", "BodyPartExamined", "BurnedInAnnotation", "InstanceNumber"),
+        *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration"),
+        *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelData", "FloatPixelData"),
+        *("RescaleSlope", "RescaleIntercept", "PixelValueTransformationSequence"),
+        *("WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction"),
+        *("VOILUTSequence", "LUTDescriptor", "LUTData", "FrameVOILUTSequence", "PerFrameFunctionalGroupsSequence"),
+    )
+)
 
 
 @dataclass(frozen=True)
