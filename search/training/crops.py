@@ -5,10 +5,11 @@ A batch is a function of (seed, step) alone, so training goes on after a kill as
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from PIL import Image
 from catalog.images import PictureError, decode
 from search.extraction.preprocess import Pixels
 
+Step = TypeVar("Step")
+Made = TypeVar("Made")
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 KEPT_SIDE = 224  # pixels of the short side that are kept in memory
 
@@ -79,15 +82,6 @@ class Crops:
         pixels = np.stack(list(crops))
         return _pasted(_jittered(pixels, self._how, rng), self._how.paste, rng)
 
-    def ahead(self, steps: Sequence[tuple[int, int]], depth: int = 3) -> Iterator[Pixels]:
-        """The batches of (step, side), made while the caller works on earlier ones."""
-        with ThreadPoolExecutor(1) as maker:
-            waiting = [maker.submit(self.batch, *one) for one in steps[:depth]]
-            for at in range(len(steps)):
-                yield waiting.pop(0).result()
-                if at + depth < len(steps):
-                    waiting.append(maker.submit(self.batch, *steps[at + depth]))
-
     def _order(self, step: int) -> list[int]:
         """Every picture once before any comes again."""
         places = np.arange(step * self._size, (step + 1) * self._size)
@@ -109,6 +103,20 @@ class Crops:
         w, h = min(wide, np.sqrt(area * ratio)), min(high, np.sqrt(area / ratio))
         left, top = rng.uniform(0, wide - w), rng.uniform(0, high - h)
         return left, top, left + w, top + h, bool(rng.random() < 0.5)
+
+
+def ahead(make: Callable[[Step], Made], steps: Sequence[Step], depth: int = 2) -> Iterator[Made]:
+    """What ``make`` gives for each step, made in a thread of its own while the caller works on earlier ones."""
+    with ThreadPoolExecutor(1) as maker:
+        waiting = [maker.submit(make, step) for step in steps[:depth]]
+        try:
+            for at in range(len(steps)):
+                yield waiting.pop(0).result()
+                if at + depth < len(steps):
+                    waiting.append(maker.submit(make, steps[at + depth]))
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def _crop(pixels: Pixels, plan: tuple[float, float, float, float, bool], side: int) -> Pixels:

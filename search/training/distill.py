@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from search.extraction.preprocess import Pixels
-from search.training.crops import Crops
+from search.training.crops import Crops, ahead
 from search.training.recipe import Phase, Recipe
 from search.training.student import Student, build_student
 from search.training.teachers import Targets, Teacher, fit_targets, side_by_side
@@ -100,12 +100,19 @@ def distill(
         learner.targets = _targets(
             teachers, crops, recipe, [stage[-1].out_channels for stage in learner.student.stages]
         )
-    learner.targets.teach(teachers)
-    plan = [(step, *_sides(recipe, step)) for step in range(learner.step, recipe.steps)]
+    targets = learner.targets
+    targets.teach(teachers)
+
+    def lesson(step: int) -> Lesson:
+        side, cut = _sides(recipe, step)
+        return _lesson(teachers, targets, crops.batch(step, cut), side, recipe.phase_at(step)[0])
+
     losses: list[dict[str, float]] = []
-    for (step, side, _), pixels in zip(plan, crops.ahead([(step, big) for step, _, big in plan]), strict=True):
+    steps = range(learner.step, recipe.steps)
+    # The teachers work in a thread of their own: two that never wait for each other get through more than a pool.
+    for step, taught in zip(steps, ahead(lesson, steps), strict=True):
         phase, at = recipe.phase_at(step)
-        losses.append(_step(learner, phase, at, _lesson(teachers, learner.targets, pixels, side, phase), recipe))
+        losses.append(_step(learner, phase, at, taught, recipe))
         learner.step = step + 1
         row = None
         if learner.step % recipe.measure_every == 0 or learner.step == recipe.steps:
@@ -141,8 +148,8 @@ def _sides(recipe: Recipe, step: int) -> tuple[int, int]:
 
 def _targets(teachers: Sequence[Teacher], crops: Crops, recipe: Recipe, channels: Sequence[int]) -> Targets:
     side = recipe.phases[0].sides[0]
-    steps = [(recipe.steps + at, side) for at in range(FIT_BATCHES)]  # crops that no step sees
-    return fit_targets(teachers, crops.ahead(steps), channels, recipe.seed)
+    unseen = (crops.batch(recipe.steps + at, side) for at in range(FIT_BATCHES))  # crops that no step sees
+    return fit_targets(teachers, unseen, channels, recipe.seed)
 
 
 def _lesson(teachers: Sequence[Teacher], targets: Targets, pixels: Pixels, side: int, phase: Phase) -> Lesson:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,11 +53,12 @@ class Distillation:
 
     def run(self, report: Report, log: Callable[[str], object]) -> Path:
         """Train to the end and write the network; returns the ONNX file. Raises LookalikeError subclasses."""
-        if self.threads:
-            torch.set_num_threads(self.threads)
+        threads = self.threads or os.cpu_count() or 1
+        taught, teaching = max(1, threads - threads // 3 - 1), max(1, threads // 3)
+        torch.set_num_threads(taught)  # of the student; the teachers work beside it
         recipe = self.recipe_of(self.seed, self.scale)
         files, held = self._files()
-        teachers = [teacher_of(_spec(named), self.folder, self.threads, Path(named).stem) for named in self.teachers]
+        teachers = [teacher_of(_spec(named), self.folder, teaching, Path(named).stem) for named in self.teachers]
         pictures, _ = read_all(files)
         if len(pictures) < recipe.batch:
             names = ", ".join(folder.name for folder in self.pictures)

@@ -38,9 +38,9 @@ PHASES = (
     # Dense, shallow, quick: every place of every map is a lesson, and no gradient passes more than one stage.
     Phase("blocks", 1200, 3e-3, 3e-4, (96, 128, 160), blocks=True, stages=1.0),
     # Joined: each stage now gets what the one before really gives.
-    Phase("joined", 900, 2e-3, 3e-4, (128, 160), stages=0.3, descriptor=2.0, similarity=5.0),
+    Phase("joined", 1200, 2e-3, 3e-4, (128, 160), stages=0.3, descriptor=2.0, similarity=5.0),
     # What is searched with: descriptors and their similarities, at every size, taught at the teachers' own size.
-    Phase("descriptors", 1200, 1.5e-3, 1e-5, (128, 160, 192, 224), teacher_side=224, descriptor=2.0, similarity=5.0),
+    Phase("descriptors", 1800, 1.5e-3, 1e-5, (128, 160, 192, 224), teacher_side=224, descriptor=2.0, similarity=5.0),
 )
 
 
