@@ -43,7 +43,7 @@ class Row:
 def label_choices(collection: Collection) -> list[str]:
     """What may be asked of ``samples_of``: with the names of attributes that products carry, and of benchmarks."""
     names: Counter[str] = Counter()
-    rows = collection.products.values_list("attributes", flat=True)  # type: ignore[attr-defined]
+    rows = collection.products.values_list("attributes", flat=True)
     for attributes in rows.iterator(chunk_size=2000):
         names.update(attributes if isinstance(attributes, dict) else ())
     benchmarks = Benchmark.objects.filter(collection=collection).values_list("name", flat=True)

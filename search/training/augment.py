@@ -46,12 +46,12 @@ def draw(rng: np.random.Generator, side: int, out: int, strength: float) -> Draw
     data augmentation, AAAI 2020. Half strength is about what papers on retrieval use.
     """
     jitter = 0.6 * strength
-    factors = rng.uniform(1 - jitter, 1 + jitter, 3)
+    brightness, contrast, saturation = (float(factor) for factor in rng.uniform(1 - jitter, 1 + jitter, 3))
     crop = _area(rng, side, (1 - 0.9 * strength, 1.0), strength)
     mirrored = bool(strength and rng.random() < 0.5)
     hue = float(rng.uniform(-0.1, 0.1) * strength) if rng.random() < HUE_SHARE * strength else 0.0
     erased = _area(rng, out, (0.02, 0.25), 1.0) if rng.random() < 0.5 * strength else None
-    return Draw(crop, mirrored, *map(float, factors), hue, erased, float(rng.random()))
+    return Draw(crop, mirrored, brightness, contrast, saturation, hue, erased, float(rng.random()))
 
 
 def _area(rng: np.random.Generator, side: int, share: tuple[float, float], stretch: float) -> Box:

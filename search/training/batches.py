@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
@@ -34,7 +34,7 @@ class Batches:
         self._pictures, self._places, self._labels = pictures, places, labels
         self._side, self._strength, self._seed, self._threads = side, strength, seed, threads
 
-    def after(self, sampler: ClassBalanced, last: int) -> Iterator[Batch]:
+    def after(self, sampler: ClassBalanced, last: int) -> Generator[Batch, None, None]:
         """The batches up to step ``last``. The step of a batch is the sampler's position before it was drawn."""
         waiting: deque[tuple[Labels, list[Future[Tensor]]]] = deque()
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="augment")
