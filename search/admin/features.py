@@ -24,13 +24,15 @@ from catalog.admin.base import (
 )
 from catalog.admin.collections import count_of
 from catalog.models import Collection
+from search.admin.eight_bits import FACTS as EIGHT_BITS
+from search.admin.eight_bits import EightBitsAdmin
 from search.admin.feature_form import FeatureModelForm
 from search.admin.starting import start_embedding
 from search.models import Embedding, FeatureModel, SearchIndex
 
 
 @admin.register(FeatureModel)
-class FeatureModelAdmin(SiteAdmin):
+class FeatureModelAdmin(EightBitsAdmin, SiteAdmin):
     form = FeatureModelForm
     list_display = (
         "name",
@@ -44,8 +46,8 @@ class FeatureModelAdmin(SiteAdmin):
     )
     list_filter = ("backbone", "pooling")
     search_fields = ("name", "backbone")
-    actions = ("embed_missing", "embed_again", "copy")
-    object_actions = ("embed_missing", "embed_again", "copy")
+    actions = ("embed_missing", "embed_again", "copy", "quantise", "accept_loss")
+    object_actions = ("embed_missing", "embed_again", "copy", "quantise", "accept_loss")
     network = ("backbone", "layer", "weights", "weights_sha256")
     descriptor = ("pooling", "gem_p", "power", "scales", "flip", "preprocessing", "runtime")
     configuration = (*network, *descriptor)
@@ -72,10 +74,17 @@ class FeatureModelAdmin(SiteAdmin):
         made += [(_("Descriptor"), {"fields": self.descriptor})]
         if obj and obj.projection:
             made += [(_("Projection"), {"fields": self.projection_facts})]
+        if obj and (obj.quantised_from_id or obj.quantisation):
+            made += [(_("8 bits"), {"fields": EIGHT_BITS})]
         return [*made, (_("Facts"), {"fields": self.facts})] if obj else made
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return (*self.facts, *self.projection_facts, *(self.configuration if obj and self._is_fixed(obj) else ()))
+        return (
+            *self.facts,
+            *self.projection_facts,
+            *EIGHT_BITS,
+            *(self.configuration if obj and self._is_fixed(obj) else ()),
+        )
 
     @staticmethod
     def _is_fixed(obj: FeatureModel) -> bool:
@@ -98,7 +107,8 @@ class FeatureModelAdmin(SiteAdmin):
         parts = [row.pooling]
         parts += [gettext("power %s") % f"{row.power:g}"] if row.power != 1 else []
         parts += [gettext("scales %s") % ", ".join(f"{scale:g}" for scale in row.scales)] if row.scales else []
-        return " · ".join([*parts, *([gettext("flip")] if row.flip else [])])
+        parts += [gettext("flip")] if row.flip else []
+        return " · ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)  # a line breaks between parts
 
     @admin.display(description=_("dimensions"), ordering="dim")
     def dim_shown(self, row: FeatureModel) -> str:
@@ -152,4 +162,5 @@ class FeatureModelAdmin(SiteAdmin):
         numbers = range(1, len(taken) + 2)
         name = next(name for n in numbers if (name := f"{row.name[:85]} copy{f' {n}' if n > 1 else ''}") not in taken)
         values = {field: getattr(row, field) for field in (*self.configuration, *self.projected, "dim", "fingerprint")}
-        return FeatureModel.objects.create(name=name, **values)
+        # Without the figures: a copy may be changed, so what 8 bits cost it has to be measured again.
+        return FeatureModel.objects.create(name=name, quantised_from=row.quantised_from, **values)
