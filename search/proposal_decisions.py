@@ -16,6 +16,7 @@ from search.extraction.attributes import CATEGORY
 from search.models import AttributeProposal
 from search.models.training import ProposalState
 from search.proposals import lacks_it
+from search.training.branch_labels import LONGEST
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -37,7 +38,7 @@ class StatedMeanwhile(LookalikeError):
 
 class BadChoice(LookalikeError):
     code = "bad_choice"
-    text = gettext_noop("No other value was chosen.")
+    text = gettext_noop("That is no value that could be chosen.")
     cure = gettext_noop("Choose one from the list.")
 
 
@@ -50,24 +51,30 @@ class NotDismissed(LookalikeError):
 def proposal_accept(proposal: AttributeProposal, user: User | None = None, value: str = "") -> AttributeProposal:
     """Write the proposed value to the product; ``value``: another one, then the proposed one counts as dismissed.
 
-    Returns the row that tells what was written. Raises ProposalDecided, StatedMeanwhile, BadProduct.
+    Returns the row that tells what was written. Raises BadChoice, ProposalDecided, StatedMeanwhile,
+    BadProduct.
     """
+    if "\0" in value or len(value) > LONGEST:
+        raise BadChoice
     with transaction.atomic():
         locked = _locked(proposal)
         product = Product.objects.select_for_update().get(pk=locked.product_id)
-        if not lacks_it(product, locked.attribute):
-            stated = True
+        if lacks := lacks_it(product, locked.attribute):
+            locked = _accepted(locked, product, value, user)
         else:
-            stated = False
-            if value and value != locked.value:
-                _close(locked, ProposalState.DISMISSED, user)
-                locked = _other(locked, value)
-            _close(locked, ProposalState.ACCEPTED, user)
-            _write(product, locked.attribute, locked.value)
-    if stated:
-        AttributeProposal.objects.filter(pk=locked.pk, state=ProposalState.OPEN).delete()
+            locked.delete()
+    if not lacks:
         raise StatedMeanwhile(product=product, attribute=locked.attribute)
     return locked
+
+
+def _accepted(proposal: AttributeProposal, product: Product, value: str, user: User | None) -> AttributeProposal:
+    if value and value != proposal.value:
+        _close(proposal, ProposalState.DISMISSED, user)
+        proposal = _other(proposal, value)
+    _close(proposal, ProposalState.ACCEPTED, user)  # before the product is saved, which drops what is open
+    _write(product, proposal.attribute, proposal.value)
+    return proposal
 
 
 def proposal_dismiss(proposal: AttributeProposal, user: User | None = None) -> AttributeProposal:

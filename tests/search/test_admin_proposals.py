@@ -77,7 +77,7 @@ def test_another_value_is_chosen_with_one_button(staff, proposals) -> None:
 
 def test_choosing_nothing_from_the_list_is_refused(staff, proposals) -> None:
     answer = staff.post(decide(proposals[0]), {"decision": "choose", "other": ""}, follow=True)
-    assert "No other value was chosen" in answer.content.decode()
+    assert "That is no value that could be chosen" in answer.content.decode()
     assert answer.redirect_chain[-1][0] == page(proposals[0])
     assert AttributeProposal.objects.filter(state="open").count() == 2
 

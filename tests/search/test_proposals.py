@@ -9,6 +9,7 @@ from catalog.models import Product
 from catalog.services import product_upsert
 from search.models import AttributeProposal, Embedding
 from search.proposal_decisions import (
+    BadChoice,
     NotDismissed,
     ProposalDecided,
     StatedMeanwhile,
@@ -153,6 +154,15 @@ def test_another_value_counts_the_proposed_one_as_dismissed(site) -> None:
     assert (row.value, row.state) == ("green", "accepted")
     assert AttributeProposal.objects.get(value="red").state == "dismissed"
     assert row.product.attributes == {"colour": "green"}
+
+
+@pytest.mark.parametrize("value", ["a\0b", "x" * 201])
+def test_what_no_column_takes_is_refused(site, value) -> None:
+    first(site, attributes={})
+    proposals_make(site.collection, site.model)
+    with pytest.raises(BadChoice):
+        proposal_accept(AttributeProposal.objects.get(), None, value)
+    assert AttributeProposal.objects.get().state == "open"
 
 
 def test_a_value_stated_meanwhile_is_not_overwritten(site) -> None:
