@@ -53,7 +53,10 @@ class FeatureModelForm(ModelForm):
 
     backbone = forms.ChoiceField(
         label=capfirst(_("backbone")),
-        help_text=_("color_gradient needs no weights; onnx takes a file; the others are torchvision networks."),
+        help_text=_(
+            "lookalike comes with the site; color_gradient needs no weights; onnx takes a file; "
+            "the others are torchvision networks."
+        ),
     )
     power = forms.FloatField(
         label=capfirst(_("power")),
