@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.db.models import Count, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
@@ -20,6 +21,7 @@ from catalog.models import ImageRole
 from search.admin.builds import timings_table
 from search.admin.kinds import kinds
 from search.admin.tuning import tuning_shown
+from search.cache_counts import cache_counts
 from search.models import Embedding, IndexBuild
 
 
@@ -93,6 +95,25 @@ class IndexStates(SiteAdmin):
         each = gettext("%s B a picture") % f"{build.code_bytes / max(1, build.count):,.0f}"
         held = gettext("%s in memory") % size(build.code_bytes)
         return format_html("{} · {} · {}", each, held, disk)
+
+    @admin.display(description=_("answered from caches"))
+    def cache_shown(self, row: Any) -> str:
+        counts = cache_counts([row.pk]).get(row.pk)
+        if counts is None:
+            return NOTHING
+        parts = [
+            (counts.rate, counts.hits + counts.misses, gettext("%(percent)s %% of %(count)s searches")),
+            (
+                counts.descriptor_rate,
+                counts.descriptor_hits + counts.descriptor_misses,
+                gettext("%(percent)s %% of the descriptors of %(count)s pictures that were sent"),
+            ),
+        ]
+        said = [
+            text % {"percent": f"{100 * rate:.0f}", "count": f"{n:,}"} for rate, n, text in parts if rate is not None
+        ]
+        since = gettext("since %s") % date_format(counts.since)
+        return " · ".join([*said, since])
 
     @admin.display(description=_("tuning"))
     def tuning_shown(self, row: Any) -> SafeString:

@@ -61,7 +61,7 @@ class SearchIndexAdmin(IndexViews, IndexStates, Calibrating):
     search_fields = ("name", "collection__name", "collection__slug", "factory")
     autocomplete_fields = ("collection", "feature_model")
     change_form_template = "admin/lookalike/index_change.html"
-    state = ("active_shown", "side_shown", "recall_shown", "memory_shown", "last_build", "created")
+    state = ("active_shown", "side_shown", "recall_shown", "memory_shown", "cache_shown", "last_build", "created")
     readonly_fields = (*state, "calibration_shown", "tuning_shown")
     actions = ("build", "evaluate", "calibrate", "nightly", "roll_back")
     object_actions = ("build", "evaluate", "calibrate", "nightly", "roll_back")

@@ -48,7 +48,11 @@ class SearchLogAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("of which"))
     def split(self, row: SearchLog) -> SafeString:
-        parts = [f"{name} {ms:.1f}" for name, ms in row.timings_ms.items() if name != "total" and ms >= 0.05]
+        parts = [
+            f"{name} {ms:.1f}"
+            for name, ms in row.timings_ms.items()
+            if name == "cached" or (name != "total" and ms >= 0.05)
+        ]
         return format_html('<small class="quiet">{}</small>', " · ".join(parts))
 
     @admin.display(description=_("milliseconds"))

@@ -95,6 +95,13 @@ class KeyInProgress(LookalikeError):
     status = 409
 
 
+class CacheAway(LookalikeError):
+    code = "unavailable"
+    text = gettext_noop("Whether this Idempotency-Key was used before cannot be told now: Redis does not answer.")
+    cure = gettext_noop("Try again in a moment, or send the request without the key.")
+    status = 503
+
+
 def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
     """Answer any exception of an API view in the one shape; unexpected ones are logged and told as a plain 500."""
     set_rollback()

@@ -99,6 +99,7 @@ RESULTS = {
     "build": 31,
     "has_more": True,
     "cut_off": 0.5,
+    "cached": False,
     "timings_ms": {"decode": 6.1, "network": 4.2, "coarse": 0.6, "fine": 0.4, "database": 1.9, "total": 13.4},
     "tiers": [
         {"name": "coarse", "ms": 0.6, "in": 5210, "out": 200, "moved": 0, "dropped": 5010},
@@ -212,4 +213,15 @@ HEALTH = {
     "database": {"status": "ok", "engine": "sqlite", "ms": 0.4},
     "cache": {"status": "ok", "engine": "LocMemCache", "ms": 0.1},
     "work": {"imports": 0, "builds": 1, "evaluations": 0},
+    "query_cache": [
+        {
+            "collection": "lamps",
+            "index": "main",
+            "hits": 812,
+            "misses": 240,
+            "descriptor_hits": 90,
+            "descriptor_misses": 240,
+            "since": "2026-03-01",
+        }
+    ],
 }

@@ -21,7 +21,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from search.api.errors import KeyInProgress, KeyReused
+from search.api.errors import CacheAway, KeyInProgress, KeyReused
 from search.api.throttling import caller
 
 KEEP_S = 24 * 3600
@@ -48,7 +48,10 @@ def idempotent(handler: Handler) -> Handler:
 
 
 def _once(slot: str, body: str, handle: Callable[[], Response]) -> Response:
-    if not cache.add(slot, {"body": body, "state": _RUNNING}, timeout=LOCK_S):
+    fresh = cache.add(slot, {"body": body, "state": _RUNNING}, timeout=LOCK_S)
+    if getattr(cache, "is_away", False):  # each process would do it once
+        raise CacheAway
+    if not fresh:
         kept = cache.get(slot)
         if kept is not None:
             return _replay(kept, body)

@@ -47,7 +47,7 @@ def visible_collections(request: Request) -> QuerySet[Collection]:
 
 def collection_get(request: Request, slug: str) -> Collection:
     """The collection of that name; one that the request may not see does not exist for it."""
-    collection = visible_collections(request).filter(slug=slug).first()
+    collection = next(iter(visible_collections(request).filter(slug=slug).order_by()[:1]), None)
     if collection is None:
         raise CollectionMissing(slug=slug)
     return collection

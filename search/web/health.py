@@ -47,6 +47,8 @@ def check_cache() -> None:
     cache.set(f"healthz:{token}", token, 10)
     if cache.get(f"healthz:{token}") != token:
         raise OSError("the cache does not keep what it was given")
+    if getattr(cache, "is_away", False):
+        raise OSError("Redis is away; this process's memory stands in for it")
 
 
 def check_broker() -> None:

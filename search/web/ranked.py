@@ -76,6 +76,7 @@ def rule_name(name: str) -> str:
 def timings(results: Results) -> list[tuple[str, float]]:
     """Milliseconds of each part, in the order they ran."""
     names = {
+        "cached": gettext("From the cache"),
         "decode": gettext("Reading the picture"),
         "network": gettext("Describing it"),
         "expansion": gettext("Query expansion"),

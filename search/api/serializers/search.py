@@ -203,6 +203,7 @@ class ResultsSerializer(serializers.Serializer[Any]):
     cut_off = serializers.FloatField(
         allow_null=True, help_text="Hits less probable than this are better folded away; null: show all."
     )
+    cached = serializers.BooleanField(help_text="Whether it was kept from an equal search before, rows read anew.")
     timings_ms = serializers.DictField(child=serializers.FloatField(), help_text="Milliseconds of each step.")
     tiers = TierSerializer(many=True)
     looks_like = LookSerializer(

@@ -6,6 +6,7 @@ import platform
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import cache as once
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -25,7 +26,8 @@ from search.api.authentication import ApiKeyAuthentication
 from search.api.permissions import visible_collections
 from search.api.schema import endpoint
 from search.api.views.base import ApiView
-from search.models import ApiKey, EvaluationRun, IndexBuild
+from search.cache_counts import cache_counts
+from search.models import ApiKey, EvaluationRun, IndexBuild, SearchIndex
 
 Probe = dict[str, Any]
 
@@ -44,17 +46,35 @@ class WorkSerializer(serializers.Serializer[Any]):
     evaluations = serializers.IntegerField()
 
 
+class CacheSerializer(serializers.Serializer[Any]):
+    """How often the caches had what a search of an index asked for: see docs/caching.md."""
+
+    collection = serializers.CharField()
+    index = serializers.CharField()
+    hits = serializers.IntegerField(help_text="Searches answered from the cache.")
+    misses = serializers.IntegerField()
+    descriptor_hits = serializers.IntegerField(help_text="Pictures that were sent and need not be described again.")
+    descriptor_misses = serializers.IntegerField()
+    since = serializers.DateField()
+
+
 class HealthSerializer(serializers.Serializer[Any]):
     status = serializers.CharField(help_text="ok, or failing if any part is.")
     versions = serializers.DictField(child=serializers.CharField())
     database = ProbeSerializer()
     cache = ProbeSerializer()
     work = serializers.SerializerMethodField(help_text="null without a key.")
+    query_cache = serializers.SerializerMethodField(help_text="null without a key.")
 
     @extend_schema_field(WorkSerializer(allow_null=True))
     def get_work(self, health: dict[str, Any]) -> dict[str, int] | None:
         work: dict[str, int] | None = health["work"]
         return work
+
+    @extend_schema_field(CacheSerializer(many=True, allow_null=True))
+    def get_query_cache(self, health: dict[str, Any]) -> list[dict[str, Any]] | None:
+        counts: list[dict[str, Any]] | None = health["query_cache"]
+        return counts
 
 
 class HealthView(ApiView):
@@ -76,8 +96,9 @@ class HealthView(ApiView):
             "cache": _probe(str(settings.CACHES["default"]["BACKEND"]).rsplit(".", 1)[-1], _ask_cache),
         }
         well = all(part["status"] == "ok" for part in parts.values())
-        work = _waiting(request) if well and isinstance(request.auth, ApiKey) else None
-        health = {"status": "ok" if well else "failing", "versions": _versions(), **parts, "work": work}
+        told = well and isinstance(request.auth, ApiKey)
+        health = {"status": "ok" if well else "failing", "versions": _versions(), **parts}
+        health |= {"work": _waiting(request) if told else None, "query_cache": _counts(request) if told else None}
         return Response(self.get_serializer(health).data, status=200 if well else 503)
 
 
@@ -101,6 +122,8 @@ def _ask_cache() -> None:
     cache.set("api-health", token, timeout=10)
     if cache.get("api-health") is None:
         raise LookupError("the cache forgets at once")
+    if getattr(cache, "is_away", False):
+        raise OSError("this process's memory stands in for Redis")
 
 
 def _waiting(request: Request) -> dict[str, int]:
@@ -110,6 +133,18 @@ def _waiting(request: Request) -> dict[str, int]:
         "builds": IndexBuild.objects.unfinished().filter(index__collection__in=seen).count(),
         "evaluations": EvaluationRun.objects.unfinished().filter(index__collection__in=seen).count(),
     }
+
+
+def _counts(request: Request) -> list[dict[str, Any]]:
+    seen = visible_collections(request)
+    indexes = SearchIndex.objects.filter(collection__in=seen).order_by("collection__slug", "name")
+    rows = list(indexes.values_list("pk", "collection__slug", "name"))
+    counted = cache_counts([pk for pk, _, _ in rows])
+    return [
+        {"collection": slug, "index": name, **asdict(counted[pk])} | {"since": counted[pk].since.isoformat()}
+        for pk, slug, name in rows
+        if pk in counted
+    ]
 
 
 @once
