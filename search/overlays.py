@@ -25,7 +25,7 @@ def _palette() -> tuple[NDArray[np.uint8], bytes]:
     colours = [np.interp(level, anchors, [colour[channel] for colour in COLOURS]) for channel in range(3)]
     rest = [(120, 124, 128), (120, 124, 128), (255, 255, 255), (0, 0, 0)]
     opacity = np.interp(level, (0, 1), (COLD, WARM)).astype(np.uint8)
-    return np.concatenate([np.stack(colours, axis=1), rest]).astype(np.uint8), bytes([*opacity, 130, 195, 255, 200])
+    return np.concatenate([np.stack(colours, axis=1), rest]).astype(np.uint8), bytes([*opacity, 100, 165, 255, 200])
 
 
 PALETTE, OPACITY = _palette()

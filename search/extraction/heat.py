@@ -137,4 +137,4 @@ def inner(picture: Floats, share: float = MOST_OF_IT) -> NDArray[np.bool_]:
     if not len(warm):
         return np.zeros(picture.shape, bool)
     count = int(np.searchsorted(np.cumsum(warm, dtype=np.float64), share * warm.sum(dtype=np.float64)))
-    return heat >= warm[min(count, len(warm) - 1)]
+    return np.asarray(heat >= warm[min(count, len(warm) - 1)], bool)

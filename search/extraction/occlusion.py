@@ -28,7 +28,7 @@ def occlude(extractor: Extractor, pixels: Pixels, other: Descriptors) -> NDArray
     before = float(extractor.describe(pixels[None])[0] @ other)
     covered = np.stack(list(_covered(pixels)))
     after = [extractor.describe(covered[at : at + BATCH]) @ other for at in range(0, len(covered), BATCH)]
-    return _by_cell(before - np.concatenate(after))
+    return _by_cell(np.asarray(before - np.concatenate(after), np.float32))
 
 
 def _corners() -> Iterator[tuple[int, int]]:

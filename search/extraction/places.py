@@ -42,7 +42,7 @@ def _of_view(maps: Floats, spec: ExtractorSpec) -> Floats:
     pooled = np.asarray(parts.sum(axis=(1, 2)), np.float64)
     powered = signed_power(pooled.astype(np.float32), spec.power).astype(np.float64)
     scale = np.divide(powered, pooled, out=np.zeros_like(pooled), where=pooled != 0) / _length(powered)
-    return (parts * scale[:, None, None]).transpose(1, 2, 0)
+    return np.asarray((parts * scale[:, None, None]).transpose(1, 2, 0), np.float64)
 
 
 def _length(x: Floats) -> float:
@@ -89,4 +89,4 @@ def _overlaps(cells: int, wanted: int) -> Floats:
     """(wanted, cells): the share of each old cell of a line that lies in each new one."""
     old, new = np.arange(cells) / cells, np.arange(wanted)[:, None] / wanted
     inside = np.minimum(old + 1 / cells, new + 1 / wanted) - np.maximum(old, new)
-    return np.maximum(inside, 0.0) * cells
+    return np.asarray(np.maximum(inside, 0.0) * cells, np.float64)

@@ -164,10 +164,8 @@ def where_text(heat: Heat) -> str:
         return _("Nothing in it stands out.")
     share = number_format(max(1, round(100 * float(inner(small).mean()))), 0)
     if not heat.where:
-        return _("The match is spread over it; half of what stands out lies on %(share)s%% of the picture.") % {
-            "share": share
-        }
-    return _("Most of the match: %(where)s. Half of it lies on %(share)s%% of the picture.") % {
+        return _("The match is spread over the picture. Half of the heat lies on %(share)s%% of it.") % {"share": share}
+    return _("Matches most: %(where)s. Half of the heat lies on %(share)s%% of the picture.") % {
         "where": _names()[heat.where],
         "share": share,
     }
