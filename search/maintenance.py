@@ -78,6 +78,11 @@ def _unembedded() -> list[tuple[int, int]]:
     return _embeddable(lambda index: _newest(pending_images(index)).exists())
 
 
+def pictures_wait() -> bool:
+    """Whether pictures wait for their embedding, anywhere."""
+    return bool(_embeddable(lambda index: _newest(pending_images(index)).exists()))
+
+
 def _newest(images: QuerySet[Any]) -> QuerySet[Any]:
     """Those among the highest ids: looking for one that waits in all of a large catalog takes seconds."""
     top = images.model.objects.order_by("-id").values_list("id", flat=True).first() or 0

@@ -48,10 +48,12 @@ def duplicates_scan(scan_id: int) -> None:
 
 @shared_task(name="search.training_run")
 def training_run(run_id: int) -> None:
-    """Whatever the kind. An index that came out of it is embedded and built beside the serving one."""
+    """Whatever the kind; a long one makes way for new pictures. An index that came out is embedded and built."""
     from search import activations, trainings
 
-    run = trainings.training_run(run_id)
+    run, made_way = trainings.training_slice(run_id, maintenance.pictures_wait)
+    if made_way:
+        training_run.delay_on_commit(run_id)
     index = activations.index_of(run)
     if index is not None:
         embed_pending.delay_on_commit(index.collection_id, index.feature_model_id)

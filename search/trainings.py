@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import time
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Watch = Callable[[TrainingRun], None]
+SLICE_S = 60.0
 
 # Kind -> the module whose ``run(run)`` does it, imported when one is done: torch stays out of whoever only starts.
 # ``run`` gets a run that is claimed and locked; it reports by ``run.progress``, sets ``run.results`` and
@@ -44,6 +46,13 @@ class TrainingUnderWay(LookalikeError):
     text = gettext_noop("A training that makes %(name)s is under way already.")
     cure = gettext_noop("Wait for it, cancel it, or choose another name.")
     status = 409
+
+
+class MadeWay(LookalikeError):
+    """Raised into a training that stops for a while so that something else is done. Nobody is shown it."""
+
+    code = "made_way"
+    text = gettext_noop("The training makes way for pictures that wait to be embedded.")
 
 
 class NotResumable(LookalikeError):
@@ -90,12 +99,36 @@ def training_run(run_id: int, watch: Watch | None = None) -> TrainingRun:
     ``watch`` is given the run after each report of its progress.
     """
     run: TrainingRun = TrainingRun.objects.select_related("collection", "base").get(pk=run_id)
+    begun = run.started if run.done else None
     with try_lock(training_lock(run)) as mine:  # dies with its process, unlike the row's state
         if mine and run.claim():
+            if begun is not None:  # it goes on
+                run.started = begun
+                run.save(update_fields=["started"])
             if watch is not None:
                 _watched(run, watch)
             _run(run)
     return run
+
+
+def training_slice(run_id: int, is_wanted: Callable[[], bool], seconds: float = SLICE_S) -> tuple[TrainingRun, bool]:
+    """``training_run`` in a worker that others wait for; whether it made way and wants to go on.
+
+    Every ``seconds`` of a fine-tuning ``is_wanted`` is asked whether the worker is. Then the run is put back in its
+    queue with a checkpoint, behind what waits, and goes on to the same result.
+    """
+    asked, made_way = time.monotonic(), False
+
+    def watch(run: TrainingRun) -> None:
+        nonlocal asked, made_way
+        if run.kind != TrainingKind.FINETUNE or run.stage != "training" or time.monotonic() - asked < seconds:
+            return
+        asked = time.monotonic()
+        if is_wanted():
+            made_way = True
+            raise MadeWay
+
+    return training_run(run_id, watch), made_way
 
 
 def _watched(run: TrainingRun, watch: Watch) -> None:
@@ -115,6 +148,9 @@ def _run(run: TrainingRun) -> None:
         work(run)
     except JobCancelled:
         run.finish(JobState.CANCELLED)
+    except MadeWay:
+        run.state, run.heartbeat = JobState.QUEUED, timezone.now()
+        run.save(update_fields=["state", "heartbeat"])
     except LookalikeError as error:
         run.finish(JobState.FAILED, str(error))
     except Exception as error:
@@ -134,10 +170,10 @@ def training_resume(run: TrainingRun) -> None:
     if FeatureModel.objects.filter(name=run.name).exists():
         raise NameTaken(name=run.name)
     run.state, run.cancel_requested, run.finished = JobState.QUEUED, False, None
-    run.error, run.heartbeat = "", timezone.now()
+    run.started, run.error, run.heartbeat = None, "", timezone.now()
     try:
         with transaction.atomic():
-            run.save(update_fields=["state", "cancel_requested", "finished", "error", "heartbeat"])
+            run.save(update_fields=["state", "cancel_requested", "started", "finished", "error", "heartbeat"])
     except IntegrityError:
         raise TrainingUnderWay(name=run.name) from None
 

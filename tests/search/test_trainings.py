@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ from search.trainings import (
     training_lock,
     training_resume,
     training_run,
+    training_slice,
 )
 from tests import factories
 from tests.search.processes import finished, start
@@ -206,6 +208,32 @@ def test_cancelled_it_keeps_its_place_and_goes_on() -> None:
     assert min(steps) >= 4
     with pytest.raises(NotResumable):
         training_resume(run)
+
+
+@pytest.mark.torch
+def test_it_makes_way_for_pictures_that_wait_and_loses_nothing(
+    sent: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again: list[int] = []
+    monkeypatch.setattr(tasks.training_run, "delay_on_commit", again.append)
+    monkeypatch.setattr("search.trainings.training_slice", partial(training_slice, seconds=0.0))
+    collection, base = make_stripes(each=6), make_network()
+    feature_model = index_for(collection).feature_model
+    values = options(steps=6, evaluate_every=3)
+    run, through = (
+        finetune_create(collection, base, "tuned", values),
+        finetune_create(collection, base, "other", values),
+    )
+    tasks.training_run(run.pk)
+    run.refresh_from_db()
+    assert (run.state, run.done, again) == (JobState.QUEUED, 1, [run.pk])
+    begun = run.started
+    embed_pending(collection, feature_model)
+    tasks.training_run(run.pk)
+    run.refresh_from_db()
+    assert (run.state, run.done, again) == (JobState.DONE, 6, [run.pk])
+    assert run.started == begun
+    assert run.curve == training_run(through.pk).curve
 
 
 PREPARE = """
