@@ -142,8 +142,9 @@ class AttributeBranch:
             f"{part}_{at}": getattr(head, part) for at, head in enumerate(self.heads) for part in _ARRAYS
         }
         facts = json.dumps({"width": self.width, "heads": [head.facts() for head in self.heads]})
+        arrays[ENTRY] = np.array(facts)
         with path.open("wb") as file:
-            np.savez(file, **{ENTRY: np.array(facts)}, **arrays)
+            np.savez(file, **arrays)
 
     @classmethod
     def load(cls, path: Path, sha256: str = "") -> Self:
