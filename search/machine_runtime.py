@@ -46,9 +46,9 @@ def site_runtime() -> Runtime:
         return named
 
 
-def runtime_choose(runtime: Runtime, figures: list[dict[str, Any]]) -> Path:
+def runtime_choose(runtime: Runtime, figures: list[dict[str, Any]], path: Path | None = None) -> Path:
     """Keep a choice, whole or not at all, with the figures that it was made by."""
-    path = chosen_path()
+    path = path or chosen_path()
     new = path.with_suffix(".new")
     new.write_text(json.dumps({"runtime": runtime.value, "machine": machine(), "figures": figures}, indent=1))
     new.replace(path)

@@ -21,6 +21,9 @@ class Job:
     peers: str = ""  # an interpreter that has other libraries
     factories: list[str] = field(default_factory=list)
     target: float = 0.95  # ann_recall@10
+    models: list[dict[str, Any]] = field(default_factory=list)  # feature models: name, spec, weights_dir
+    eight_bits: bool = False  # each network in 8 bits too
+    choose_into: str = ""  # file that keeps the best runtime
 
 
 @dataclass

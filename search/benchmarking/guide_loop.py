@@ -44,18 +44,18 @@ def main() -> None:
         features /= (features**2).sum() ** 0.5
         Embedding.objects.create(image=image, feature_model=model, vector=features.astype("<f2").tobytes())
 
-    def once() -> float:
-        start = time.perf_counter()
+    def once() -> tuple[float, float]:
+        start, core = time.perf_counter(), time.process_time()
         for image in images:
             embed(image)
-        return time.perf_counter() - start
+        return time.perf_counter() - start, time.process_time() - core
 
     for image in images[:8]:
         embed(image)
     print("ready", flush=True)
     for _ in sys.stdin:
         Embedding.objects.filter(feature_model=model).delete()
-        print(once(), flush=True)
+        print(*once(), flush=True)
 
 
 if __name__ == "__main__":

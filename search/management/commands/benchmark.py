@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from search.benchmarking import names
+from search.machine_runtime import chosen_path
+from search.management.named import feature_model_named
 
 NEEDS_MORE = ("ann", "build", "scale")  # descriptors that do not come with the site
 UNLIMITED = "1000000/min"
@@ -40,6 +43,12 @@ class Command(BaseCommand):
         parser.add_argument("--peers", metavar="PYTHON", default="", help="an interpreter with hnswlib, usearch, scann")
         parser.add_argument("--factory", action="append", default=[], help="for ann: instead of the usual ones")
         parser.add_argument("--target", type=float, default=0.95, help="for ann: ann_recall@10 (default 0.95)")
+        parser.add_argument("--model", action="append", default=[], help="a feature model of this site; again for more")
+        parser.add_argument("--eight-bits", action="store_true", help="measure each network in 8 bits too")
+        parser.add_argument("--runtimes", action="store_true", help="the same as the benchmark 'runtimes'")
+        parser.add_argument(
+            "--choose", action="store_true", help="runtimes: keep the fastest that is as good as this machine's default"
+        )
         parser.add_argument("--queries", type=int, default=1000, help="searches timed (default 1000)")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -61,7 +70,8 @@ class Command(BaseCommand):
         self.stdout.write(child.stdout.rstrip())
 
     def _job(self, options: dict[str, Any]) -> dict[str, Any]:
-        chosen = options["benchmarks"] or [name for name in names() if name not in NEEDS_MORE]
+        chosen = [*options["benchmarks"], *(["runtimes"] if options["runtimes"] else [])]
+        chosen = list(dict.fromkeys(chosen)) or [name for name in names() if name not in NEEDS_MORE]
         if unknown := set(chosen) - set(names()):
             raise CommandError(f"There is no benchmark {', '.join(sorted(unknown))}. There are: {', '.join(names())}.")
         for number in ("limit", "rounds", "gallery", "queries"):
@@ -71,6 +81,8 @@ class Command(BaseCommand):
         pictures = sorted(str(path) for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
         if not pictures:
             raise CommandError(f"There are no JPEG files in {folder}. Give a folder with --pictures.")
+        if options["choose"] and "runtimes" not in chosen:
+            raise CommandError("--choose belongs to the benchmark 'runtimes'.")
         if missing := [str(path) for path in options["weights"] if not path.is_file()]:
             raise CommandError(f"There is no file {missing[0]}.")
         return {
@@ -82,8 +94,18 @@ class Command(BaseCommand):
             "peers": options["peers"],
             "factories": options["factory"],
             "target": options["target"],
+            "models": [_model(name) for name in options["model"]],
+            "eight_bits": options["eight_bits"],
+            "choose_into": str(chosen_path()) if options["choose"] else "",
             **{number: options[number] for number in ("rounds", "gallery", "queries")},
         }
+
+
+def _model(name: str) -> dict[str, Any]:
+    """A feature model of the site as the child, who has a database of its own, can open it."""
+    model = feature_model_named(name)
+    spec = asdict(model.spec)
+    return {"name": name, "spec": {**spec, "projection": ""}, "weights_dir": str(settings.WEIGHTS_ROOT)}
 
 
 @contextmanager
