@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from catalog.jobs import JobState
 from catalog.locks import try_lock
-from catalog.models import Grade, Image, ImageRole, Relevance
+from catalog.models import DicomFrame, DicomSeries, DicomStudy, Grade, Image, ImageRole, Relevance
 from catalog.services import benchmark_from_classes
 from search import maintenance, serving, tasks
 from search.activations import (
@@ -431,6 +431,15 @@ def test_copies_and_patients_stay_on_one_side() -> None:
     found = samples_of(collection, "category")
     assert len(set(found.contents)) == 12
     assert found.contents[-1] == found.contents[0]
+    study = DicomStudy.objects.create(collection=collection, key="s", patient="p")
+    series = DicomSeries.objects.create(study=study, key="s", modality="CT")
+    images = Image.objects.filter(pk__in=found.ids[[1, 4]].tolist())  # two categories
+    for image in images:
+        DicomFrame.objects.create(image=image, series=series, instance="i", window_source="none")
+    found = samples_of(collection, "category")
+    for codes in (found.groups, found.contents):
+        assert codes[1] == codes[4]
+        assert len(set(codes)) < len(found)
 
 
 # --- What is refused at once
