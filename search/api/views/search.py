@@ -91,7 +91,7 @@ def _search(collection: Collection, body: dict[str, Any]) -> Results:
 def _examples(collection: Collection, body: dict[str, Any]) -> list[Example]:
     """What is searched by, the main picture first. Raises ImageMissing, and what fetching an address raises."""
     main: dict[str, Any] = {name: body[name] for name in ("image_id", "url") if name in body}
-    view = {name: body[name] for name in ("frame", "window") if name in body}
+    view: dict[str, str] = {name: body[name] for name in ("frame", "window") if name in body}
     given: list[dict[str, Any]] = [{**main, "box": body.get("box"), "weight": 1.0, "view": view}] if main else []
     given += [{"image_id": pk, "weight": 1.0} for pk in body.get("like", ())]
     given += [{"image_id": pk, "weight": -1.0} for pk in body.get("unlike", ())]
