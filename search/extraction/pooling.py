@@ -37,20 +37,21 @@ def gem(maps: Array, p: float) -> Array:
     Radenović, Tolias and Chum, Fine-tuning CNN image retrieval with no human annotation, TPAMI 2019, eq. 3;
     eps = 1e-6 as in its code. p = 1 is the mean, p -> infinity the maximum (of responses not below zero).
     """
-    positive = np.maximum(maps, EPSILON).astype(np.float64)
+    positive = np.maximum(maps, np.float32(EPSILON))
     top = positive.max(axis=(2, 3), keepdims=True)  # factored out, or x^p leaves the range of floats for a large p
-    powers = np.power(positive / top, p).mean(axis=(2, 3))
+    powers = np.power(positive / top, np.float32(p)).mean(axis=(2, 3), dtype=np.float64)
     return np.asarray(top[:, :, 0, 0] * np.power(powers, 1.0 / p), np.float32)
 
 
 def rmac(maps: Array) -> Array:
     """Sum over regions of their maxima, each of length one, (n, c, h, w) -> (n, c): R-MAC.
 
-    Tolias, Sicre and Jégou, Particular object retrieval with integral max-pooling, ICLR 2016, section 3.2 and eq. 4,
+    Tolias, Sicre and Jégou, Particular object retrieval with integral max-pooling, ICLR 2016, section 4 (R-MAC),
     without the whitening of each region: whitening is a projection of the whole here.
     """
+    places = np.ascontiguousarray(maps.transpose(2, 3, 0, 1))  # a maximum over the first axes is five times as fast
     found = (
-        l2_normalise(maps[:, :, y : y + high, x : x + wide].max(axis=(2, 3)))
+        l2_normalise(places[y : y + high, x : x + wide].max(axis=(0, 1)))
         for y, x, high, wide in regions(maps.shape[2], maps.shape[3])
     )
     return np.asarray(sum(found), np.float32)
