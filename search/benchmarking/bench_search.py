@@ -131,7 +131,7 @@ def _different(paths: Sequence[str], count: int) -> list[bytes]:
             image = opened.convert("RGB")
         ((box, _),) = crop_boxes(*image.size, 1, f"query {number}")
         buffer = io.BytesIO()
-        image.crop(tuple(round(side) for side in box)).save(buffer, "JPEG", quality=90)
+        image.crop(box).save(buffer, "JPEG", quality=90)
         files.append(buffer.getvalue())
     return files
 

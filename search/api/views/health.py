@@ -97,7 +97,7 @@ class HealthView(ApiView):
         }
         well = all(part["status"] == "ok" for part in parts.values())
         told = well and isinstance(request.auth, ApiKey)
-        health = {"status": "ok" if well else "failing", "versions": _versions(), **parts}
+        health: dict[str, Any] = {"status": "ok" if well else "failing", "versions": _versions(), **parts}
         health |= {"work": _waiting(request) if told else None, "query_cache": _counts(request) if told else None}
         return Response(self.get_serializer(health).data, status=200 if well else 503)
 

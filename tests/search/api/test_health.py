@@ -8,11 +8,12 @@ from typing import Any
 import django
 import pytest
 from django.db import OperationalError
+from django.utils import timezone
 
 from catalog.models import Collection
 from search.models import Scope
-from tests.factories import ImportJobFactory, IndexBuildFactory, SearchIndexFactory
-from tests.search.api.conftest import Api
+from tests.factories import ImportJobFactory, IndexBuildFactory, SearchIndexFactory, picture
+from tests.search.api.conftest import Api, upload
 
 pytestmark = pytest.mark.django_db
 
@@ -35,6 +36,27 @@ def test_with_a_key_the_work_in_its_collections(
     work = Api(make_key()).get("health/").json()["work"]
     assert work == {"imports": 2, "builds": 1, "evaluations": 0}
     assert Api(make_key(Scope.READ, collection)).get("health/").json()["work"]["imports"] == 1
+
+
+def test_with_a_key_how_often_the_caches_answered(
+    gallery: Collection, private: Collection, make_key: Callable[..., str]
+) -> None:
+    api = Api(make_key(Scope.READ, gallery))
+    for k in (3, 3, 4):
+        api.post("search/", form={"collection": "lamps", "image": upload(picture(1)), "k": k})
+    [counts] = api.get("health/").json()["query_cache"]
+    since = counts.pop("since")
+    assert since == timezone.now().date().isoformat()
+    assert counts == {
+        "collection": "lamps",
+        "index": "main",
+        "hits": 1,
+        "misses": 2,
+        "descriptor_hits": 2,
+        "descriptor_misses": 1,
+    }
+    assert Api(make_key(Scope.READ, private)).get("health/").json()["query_cache"] == []
+    assert Api().get("health/").json()["query_cache"] is None
 
 
 def test_it_is_not_limited(settings: Any, anonymous: Api) -> None:

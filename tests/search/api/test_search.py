@@ -9,6 +9,7 @@ import pytest
 
 from catalog.models import Collection, Image
 from search.builds import build_create, build_run, index_for
+from search.models import Scope, SearchLog
 from tests.factories import CollectionFactory, SearchIndexFactory, picture
 from tests.search.api.conftest import Api, error_of, upload
 
@@ -225,3 +226,25 @@ def _pause() -> None:
     import time
 
     time.sleep(1.1)  # serving looks for new embeddings once a second
+
+
+def test_a_kept_answer_is_the_same_but_for_the_times(anonymous: Api, gallery: Collection) -> None:
+    made, kept = (search(anonymous, image_id=Image.objects.first().pk).json() for _ in range(2))
+    assert (made.pop("cached"), kept.pop("cached")) == (False, True)
+    assert "cached" in kept.pop("timings_ms")
+    made.pop("timings_ms")
+    assert kept == made
+
+
+def test_rights_and_rates_come_before_what_is_kept(
+    gallery: Collection, private: Collection, make_key: Any, anonymous: Api, settings: Any
+) -> None:
+    allowed, other = Api(make_key(Scope.READ, gallery)), Api(make_key(Scope.READ, private))
+    settings.API_RATE_KEY = "3/hour"
+    gallery.is_public = False
+    gallery.save()
+    picture_id = Image.objects.first().pk
+    assert [search(allowed, image_id=picture_id).json()["cached"] for _ in range(2)] == [False, True]
+    assert [search(api, image_id=picture_id).status_code for api in (other, anonymous)] == [404, 404]
+    assert [search(allowed, image_id=picture_id).status_code for _ in range(2)] == [200, 429]
+    assert SearchLog.objects.count() == 3
