@@ -157,17 +157,18 @@ class _Requests:
         self._free.put(self._compiled.create_infer_request())
 
 
-def _take(started: deque[tuple[int, Any]], result: Any, count: int, requests: _Requests) -> NDArray[np.float32]:
+def _take(
+    started: deque[tuple[int, Any]], result: NDArray[np.float32] | None, count: int, requests: _Requests
+) -> NDArray[np.float32]:
     """Wait for the oldest request and copy what it gives to its place in ``result``, made here the first time."""
     start, request = started[0]
     request.wait()
-    data = request.get_output_tensor(0).data
-    if result is None:
-        result = np.empty((count, *data.shape[1:]), np.float32)
-    result[start : start + len(data)] = data
+    data: NDArray[np.float32] = request.get_output_tensor(0).data
+    kept = np.empty((count, *data.shape[1:]), np.float32) if result is None else result
+    kept[start : start + len(data)] = data
     started.popleft()
     requests.give_back(request)
-    return result
+    return kept
 
 
 def _filled(pixels: Pixels, missing: int) -> Pixels:
