@@ -38,9 +38,9 @@ PHASES = (
     # Dense, shallow, quick: every place of every map is a lesson, and no gradient passes more than one stage.
     Phase("blocks", 1200, 3e-3, 3e-4, (96, 128, 160), blocks=True, stages=1.0),
     # Joined: each stage now gets what the one before really gives.
-    Phase("joined", 1200, 2e-3, 3e-4, (128, 160), stages=0.3, descriptor=2.0, similarity=5.0),
+    Phase("joined", 700, 2e-3, 3e-4, (128, 160), stages=0.3, descriptor=2.0, similarity=5.0),
     # What is searched with: descriptors and their similarities, at every size, taught at the teachers' own size.
-    Phase("descriptors", 1800, 1.5e-3, 1e-5, (128, 160, 192, 224), teacher_side=224, descriptor=2.0, similarity=5.0),
+    Phase("descriptors", 900, 1.5e-3, 1e-5, (128, 160, 192, 224), teacher_side=224, descriptor=2.0, similarity=5.0),
 )
 
 
@@ -51,7 +51,7 @@ class Recipe:
     phases: tuple[Phase, ...] = field(default=PHASES)
     decay: float = 0.02  # of weights, AdamW
     average: float = 0.998  # exponential moving average of the weights, which is what comes out
-    measure_every: int = 300
+    measure_every: int = 200
 
     @property
     def steps(self) -> int:
