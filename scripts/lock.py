@@ -14,7 +14,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = ("dev", "torch", "heic", "render")
+EXTRAS = ("dev", "torch", "heic", "medical", "render")
 OWN_PINS = re.compile(r"nvidia-|cuda-|triton|pip$|setuptools$|lookalike$")
 HEAD = """\
 # Versions that were tested together. pip takes them with -c; pyproject.toml holds the ranges.

@@ -81,7 +81,7 @@ class PictureStream:
         described = {item.image_id: Described(item.image_id, error=item.error) for item in batch}
         if good:
             vectors = self._extractor.describe(np.stack([item.pixels for item in good if item.pixels is not None]))
-            finite = np.isfinite(vectors).all(axis=1).tolist()
+            finite = [bool(np.isfinite(vector).all()) for vector in vectors]
             for item, data, is_finite in zip(good, to_bytes(vectors), finite, strict=True):
                 found = Described(item.image_id, data) if is_finite else Described(item.image_id, error=NOT_FINITE)
                 described[item.image_id] = found

@@ -104,8 +104,8 @@ def run(run: TrainingRun) -> None:
     extractor = extractor_for(base)
     path = _path(run)
     made = _written(run, base, extractor, chosen, options, path)
-    parts = {"weights": str(path.relative_to(settings.WEIGHTS_ROOT)), "weights_sha256": sha256_of(path)}
-    spec = replace(base.spec, backbone=ONNX, layer="", preprocessing={}, **parts)
+    name = str(path.relative_to(settings.WEIGHTS_ROOT))
+    spec = replace(base.spec, backbone=ONNX, layer="", preprocessing={}, weights=name, weights_sha256=sha256_of(path))
     figures = {**measured(extractor, _opened(spec), chosen, run), **made}
     run.results = figures
     run.result = _feature_model(run.name, base, spec, figures)

@@ -52,7 +52,7 @@ def _length(x: Floats) -> float:
 def pooled_parts(maps: Floats, pooling: Pooling, gem_p: float = 3.0) -> Floats:
     """(c, h, w) -> the same shape, summing over places to what ``pool`` gives (c,)."""
     if pooling is Pooling.MEAN:
-        return maps / (maps.shape[1] * maps.shape[2])
+        return np.asarray(maps / (maps.shape[1] * maps.shape[2]), np.float64)
     if pooling is Pooling.GEM:
         return _gem_parts(maps, gem_p)
     if pooling is Pooling.MAX:

@@ -187,7 +187,10 @@ def _step(learner: Learner, phase: Phase, at: int, lesson: Lesson, recipe: Recip
 
 def _half() -> AbstractContextManager[Any]:
     """bfloat16 where the arithmetic gains by it: CPUs with AMX, and GPUs."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_amx_tile_supported())
+    found: AbstractContextManager[Any] = torch.autocast(
+        "cpu", torch.bfloat16, enabled=torch.cpu._is_amx_tile_supported()
+    )
+    return found
 
 
 def _blocks(student: Student, lesson: Lesson) -> list[Tensor]:

@@ -36,7 +36,7 @@ class Stage:
 STAGES = (Stage(64, 1, 80), Stage(128, 3, 128), Stage(256, 4, 256), Stage(320, 2, 512))
 
 
-class Halving(nn.Sequential):
+class Halving(nn.Sequential):  # type: ignore[misc]  # torch is not seen by mypy
     """3 x 3 convolution of stride 2; even sizes are padded below and right, as the teachers do it."""
 
     def __init__(self, channels: int, out: int) -> None:
@@ -45,7 +45,7 @@ class Halving(nn.Sequential):
         )
 
 
-class Bottleneck(nn.Module):
+class Bottleneck(nn.Module):  # type: ignore[misc]  # torch is not seen by mypy
     def __init__(self, width: int) -> None:
         super().__init__()
         mid = width // 2
@@ -64,7 +64,7 @@ class Bottleneck(nn.Module):
         return functional.relu(x + self.inner(x))
 
 
-class Student(nn.Module):
+class Student(nn.Module):  # type: ignore[misc]  # torch is not seen by mypy
     """float (N, 3, H, W), RGB as value / 127.5 - 1 -> feature map (N, 512, H/32, W/32), negative values among it."""
 
     def __init__(self, stages: Sequence[Stage] = STAGES) -> None:
@@ -111,6 +111,7 @@ def save(student: Student, path: Path) -> None:
     state = {key: _half(value) for key, value in student.state_dict().items()}
     new = path.with_suffix(".new")
     save_file(state, new)
+    new.chmod(0o644)
     new.replace(path)
 
 
@@ -130,4 +131,5 @@ def load(path: Path, stages: Sequence[Stage] = STAGES) -> Student:
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[-1]
         raise BadConfiguration(reason=f"{path.name} is no file of this network: {reason}") from error
-    return student.eval()
+    student.eval()
+    return student

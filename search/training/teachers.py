@@ -115,7 +115,7 @@ class Targets:
 
     def descriptors(self, found: Sequence[Sequence[Array]]) -> Array:
         """(n, dim), rows L2-normalised."""
-        return l2_normalise((together(found) - self.descriptor.mean) @ self.descriptor.matrix)
+        return l2_normalise(np.asarray((together(found) - self.descriptor.mean) @ self.descriptor.matrix, np.float32))
 
     def arrays(self) -> dict[str, Array]:
         """For a checkpoint."""
