@@ -71,7 +71,7 @@ def test_l2_of_rows_of_any_size() -> None:
 
 
 def published_grid(high: int, wide: int) -> list[tuple[int, int, int, int]]:
-    """(y, x, height, width) written down as the paper's figure 3 shows it, with centres in floating point, as in MATLAB."""
+    """(y, x, height, width) with centres in floating point, as the MATLAB code lays them."""
     short = min(high, wide)
     gaps = [(max(high, wide) - short) / (steps - 1) for steps in range(2, 8)]
     misses = [abs((short**2 - short * gap) / short**2 - 0.4) for gap in gaps]
