@@ -166,7 +166,8 @@ def _over_http(collection: Collection, queries: list[bytes]) -> list[dict[str, A
 
 
 def _hot(queries: list[bytes], count: int) -> list[bytes]:
-    return [queries[WARM_UP + n % HOT] for n in range(-WARM_UP, count)]
+    hot = min(HOT, count)
+    return [queries[WARM_UP + n % hot] for n in range(-WARM_UP, count)]
 
 
 def _zipf(queries: list[bytes], count: int) -> list[bytes]:

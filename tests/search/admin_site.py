@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from catalog.jobs import JobState
-from catalog.models import Benchmark, Collection, Grade, ImportJob, Relevance
+from catalog.models import (
+    Benchmark,
+    Collection,
+    DicomFrame,
+    DicomSeries,
+    DicomStudy,
+    Grade,
+    ImportJob,
+    Relevance,
+    WindowSource,
+)
 from catalog.services import benchmark_from_classes
 from search.builds import build_create, build_run
 from search.embedding import embed_pending
@@ -69,8 +79,25 @@ def make_site(products: int = 4, pictures: int = 2) -> Site:
     )
     make_proposal(rows[0], feature_model)
     make_training(collection, feature_model)
+    make_frame(rows[0].images.first())
     make_duplicates(collection, feature_model, [row.images.first() for row in rows[:2]])
     return Site(collection, rows, feature_model, index, build, benchmark, labels, run, job)
+
+
+def make_frame(image: Any, key: str = "a") -> DicomFrame:
+    """The picture as the only frame of a study of its own."""
+    study = DicomStudy.objects.create(collection=image.collection, key=key * 32, patient=key * 32)
+    series = DicomSeries.objects.create(study=study, key=key * 32, modality="CT", body_part="CHEST")
+    return DicomFrame.objects.create(
+        image=image,
+        series=series,
+        instance=key * 32,
+        instance_number=1,
+        window_source=WindowSource.PRESET,
+        window_center=40,
+        window_width=400,
+        origin=key * 32,
+    )
 
 
 def make_proposal(product: Any, feature_model: FeatureModel) -> AttributeProposal:

@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from search.models import EvaluationRun, FeatureModel, IndexBuild
 from tests import factories
-from tests.search.admin_site import Site, make_duplicates, make_proposal, make_site, make_training
+from tests.search.admin_site import Site, make_duplicates, make_frame, make_proposal, make_site, make_training
 
 pytestmark = pytest.mark.django_db
 OURS = sorted(
@@ -40,7 +40,14 @@ def address(model: Any, page: str, *args: object) -> str:
 def test_every_model_has_an_admin_and_a_row(site: Site) -> None:
     from django.apps import apps
 
-    hidden = {"QueryResult", "DuplicateMember", "DecidedPair", "PerceptualHash"}  # shown on pages of other rows
+    hidden = {
+        "QueryResult",
+        "DuplicateMember",
+        "DecidedPair",
+        "PerceptualHash",
+        "CatalogChange",
+        "QueryCacheCount",
+    }  # shown elsewhere, or nowhere
     for label in ("catalog", "search"):
         for model in apps.get_app_config(label).get_models():
             if model.__name__ not in hidden:
@@ -111,6 +118,7 @@ def more_rows(site: Site) -> None:
         make_duplicates(collection, index.feature_model, [image])
         make_proposal(product, index.feature_model)
         make_training(collection, index.feature_model, f"tuned {n}")
+        make_frame(image, "bc"[n])
 
 
 def test_dashboard_tells_figures_and_shows_what_runs(site: Site, staff: Client) -> None:

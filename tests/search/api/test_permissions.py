@@ -20,6 +20,8 @@ IN = "collections/secret/"
 # operation -> method, path, scope it needs
 ENDPOINTS: dict[str, tuple[str, str, Scope]] = {
     "search": ("POST", "search/", READ),
+    "explain": ("POST", "explain/", READ),
+    "explain_heat_map": ("POST", "explain/heat-map/", READ),
     "collections_get": ("GET", IN, READ),
     "products_list": ("GET", f"{IN}products/", READ),
     "products_create": ("POST", f"{IN}products/", WRITE),
@@ -96,7 +98,8 @@ def _file() -> Any:
 
 def call(api: Api, operation: str, stored: dict[str, int]) -> Any:
     method, path, _scope = ENDPOINTS[operation]
-    body = {"collection": "secret", "image_id": stored["image"]} if operation == "search" else {}
+    body = {"collection": "secret", "image_id": stored["image"]} if operation.startswith(("search", "explain")) else {}
+    body |= {"hit": stored["image"]} if operation.startswith("explain") else {}
     return api.call(method, path % stored, None if method in ("GET", "DELETE") else body)
 
 

@@ -89,7 +89,7 @@ def test_a_search(admin: Api, gallery: Collection) -> None:
 
     count(1)  # opens the index
     assert count(6) == count(2)  # both are made: k = 1 is in the cache
-    assert count(6) < count(5)
+    assert count(6) <= count(5)  # answered from the cache, and not
 
 
 def test_deleting_a_product_reads_its_pictures_once(writer: Api, collection: Collection) -> None:

@@ -159,7 +159,7 @@ def test_the_command_writes_a_network_that_the_site_can_open(tmp_path: Path) -> 
     assert "held out" in out.getvalue()
     assert "mAP" in out.getvalue()
     card = json.loads((tmp_path / "run" / "student.json").read_text())
-    assert (card["dim"], card["facts"]["teachers"]) == (512, ["t.onnx"])
+    assert (card["dim"], card["facts"]["teachers"]) == (512, ["t"])
     assert 0 < card["facts"]["held_out_mAP"] <= 1
     extractor = build_extractor(ExtractorSpec("onnx", weights=str(tmp_path / "run" / "student.onnx")), threads=1)
     x = extractor.extract([Image.fromarray(p) for p in scenes(2)])

@@ -50,7 +50,7 @@ def test_the_page_of_a_collection_asks_for_a_picture_in_every_way(client: Client
     page = Page(client.get("/c/tableware/"))
     forms = [found for found, _ in page.all("form", action="/c/tableware/query/")]
     assert {form["method"] for form in forms} == {"post"}
-    assert page.all("input", type="file", name="file", accept="image/*")
+    assert page.all("input", type="file", name="file", accept="image/*,.dcm,.dicom,.ima")
     assert page.all("input", type="file", name="photo", capture="environment")
     assert page.all("input", name="url")
     tries = [found["href"] for found, _ in page.all("a", class_="try")]
