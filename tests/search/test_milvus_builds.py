@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import numpy as np
 import pytest
+from django.core.cache import caches
 
 from catalog.errors import JobCancelled
 from catalog.jobs import JobState
@@ -229,6 +230,8 @@ def _answers(saved: SavedBuild) -> bool:
 
 
 def found(index: SearchIndex) -> list[int]:
+    """By a search that is really made."""
+    caches["answers"].clear()
     image = index.collection.images.order_by("id").first()
     assert image is not None
     return [hit.image.pk for hit in search_by_image(index.collection, image, k=10).hits]
