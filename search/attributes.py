@@ -7,30 +7,26 @@ from those too (``projected_from``).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from catalog.models import Collection, Image, ImageRole, Product
-from search.embedding import embed_pending, feature_model_prepare
-from search.extraction.attributes import CATEGORY, AttributeBranch
-from search.extraction.spec import ExtractorSpec
+from search.embedding import embed_pending
+from search.extraction.attributes import CATEGORY
+from search.feature_models import feature_model_create
 from search.models import Embedding, FeatureModel, TrainingRun
 from search.models.training import TrainingKind
-from search.projections import NameTaken, NothingToFitOn, ProjectedAlready
+from search.projections import NothingToFitOn, ProjectedAlready, projection_save, vectors_of
 from search.proposals import LEAST_CONFIDENCE, proposals_make
 from search.training.branch import Result, fit_branch
 from search.training.branch_labels import Chosen, LeftOut, Sample, Texts, choose, split, texts
 from search.training.errors import BadTrainingOptions, TooFewLabels
 from search.training_labels import PATIENT
 from search.trainings import training_create
-from search.types import Descriptors
-from search.vectors import from_bytes
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -161,7 +157,7 @@ def sample_of(collection: Collection, base: FeatureModel, chosen: Iterable[Chose
     stated = _stated(sorted(set(products)), [one.attribute for one in chosen])
     by_picture = {name: [values[product] for product in products] for name, values in stated.items()}
     numbered = np.unique(np.array(contents), return_inverse=True)[1].astype(np.int64)
-    x = _descriptors(list(keys), base.dim)
+    x = vectors_of(list(keys), base.dim)
     return Sample(x, np.array(products, np.int64), numbered, by_picture), list(skus)
 
 
@@ -188,40 +184,15 @@ def _stated(products: list[int], names: list[str]) -> dict[str, dict[int, Texts]
     return found
 
 
-def _descriptors(keys: list[int], dim: int) -> Descriptors:
-    x = np.empty((len(keys), dim), np.float32)
-    for start in range(0, len(keys), BLOCK):
-        block = Embedding.objects.filter(id__in=keys[start : start + BLOCK]).order_by("id")
-        for place, vector in enumerate(block.values_list("vector", flat=True), start):
-            x[place] = from_bytes(vector or b"", dim)
-    return x
-
-
 def _keep(run: TrainingRun, base: FeatureModel, result: Result, found: list[Chosen | LeftOut]) -> None:
     """The feature model and the figures, both or neither. Raises NameTaken."""
     left_out = [one for one in found if isinstance(one, LeftOut)] + result.left_out
-    parts = {part.name: getattr(base.spec, part.name) for part in fields(ExtractorSpec)}
-    parts |= {"projection": branch_save(result.branch), "projection_sha256": result.branch.identity}
+    file = projection_save(result.branch, "branch")
+    spec = replace(base.spec, projection=file, projection_sha256=result.branch.identity)
     run.results = {**result.figures, "left_out": [asdict(one) for one in left_out]}
-    try:
-        with transaction.atomic():
-            model = FeatureModel.objects.create(name=run.name, projected_from=base, **parts)
-            run.result = feature_model_prepare(model)
-            run.save(update_fields=["result", "results"])
-    except IntegrityError:
-        raise NameTaken(name=run.name) from None
-
-
-def branch_save(branch: AttributeBranch) -> str:
-    """Named by its numbers, in the weights folder; the same ones are written once."""
-    folder = Path(settings.WEIGHTS_ROOT)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"branch{branch.dim}-{branch.identity[:16]}.npz"
-    if not path.exists():
-        new = path.with_suffix(".new")
-        branch.save(new)
-        new.replace(path)
-    return path.name
+    with transaction.atomic():
+        run.result = feature_model_create(run.name, spec, projected_from=base)
+        run.save(update_fields=["result", "results"])
 
 
 def _propose(run: TrainingRun, collection: Collection, options: BranchOptions) -> None:

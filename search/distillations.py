@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +11,10 @@ from django.core.files.storage import default_storage
 from django.utils.text import slugify
 
 from catalog.models import Image, ImageRole
-from search.embedding import feature_model_prepare
-from search.models import FeatureModel, TrainingRun
+from search.extraction.spec import ExtractorSpec
+from search.extraction.weights import sha256_of
+from search.feature_models import feature_model_create
+from search.models import TrainingRun
 from search.training.errors import BadTrainingOptions
 from search.training.trainable import require_torch
 
@@ -28,25 +29,25 @@ def run(run: TrainingRun) -> None:
     require_torch()
     from search.training.crops import read_all
     from search.training.distill import distill
-    from search.training.distillation import Distillation, TooFewPictures, teacher_of, write
+    from search.training.distillation import Distillation, TooFewPictures, teacher_of, threads_shared, write
 
     if run.collection is None or run.base is None:
         raise BadTrainingOptions(option="base", reason="the collection or the teacher was deleted")
     weights = Path(settings.WEIGHTS_ROOT)
-    threads = settings.EXTRACTION_THREADS or os.cpu_count() or 1
     recipe = Distillation.recipe_of(int(run.options.get("seed", 0)), float(run.options.get("scale", 1)))
     run.progress(run.done, recipe.steps, "decoding")
     pictures, _ = read_all(_files(run))
     if len(pictures) < recipe.batch:
         raise TooFewPictures(found=len(pictures), needed=recipe.batch, folders=run.collection.slug)
-    teacher = teacher_of(run.base.spec, weights, threads, run.base.name)
+    teacher = teacher_of(run.base.spec, weights, threads_shared(settings.EXTRACTION_THREADS), run.base.name)
     student, curve = distill([teacher], pictures, run.folder, recipe, report=_reporter(run))
     (weights / FOLDER).mkdir(parents=True, exist_ok=True)
     facts = {"teachers": [run.base.name], "pictures": len(pictures), "seed": recipe.seed}
     path = write(student, curve, weights / FOLDER / f"{slugify(run.name) or 'student'}-{run.pk}.onnx", facts)
-    model = FeatureModel.objects.create(name=run.name, backbone="onnx", weights=f"{FOLDER}/{path.name}")
-    run.result, run.results = feature_model_prepare(model), {**facts, "steps": recipe.steps}
-    run.save(update_fields=["result", "results"])
+    spec = ExtractorSpec("onnx", weights=f"{FOLDER}/{path.name}", weights_sha256=sha256_of(path))
+    run.curve, run.results = curve, {**facts, "steps": recipe.steps}
+    run.result = feature_model_create(run.name, spec)
+    run.save(update_fields=["curve", "result", "results"])
 
 
 def _files(run: TrainingRun) -> list[Path]:

@@ -21,7 +21,7 @@ from catalog.services import picture_limits
 from search.embedding_run import EmbeddingRun
 from search.extraction.errors import WeightsChanged
 from search.extraction.extractor import Extractor, build_extractor
-from search.extraction.spec import Runtime
+from search.extraction.spec import ExtractorSpec, Runtime
 from search.machine_runtime import site_runtime
 from search.models import Embedding, FeatureModel, SearchIndex, UploadedQuery
 from search.vectors import from_bytes
@@ -146,7 +146,11 @@ def side_for(extractor: Extractor, image: Image | UploadedQuery, box: Box | None
 
 
 def _build(feature_model: FeatureModel) -> Extractor:
-    spec = feature_model.spec
+    return extractor_of(feature_model.spec)
+
+
+def extractor_of(spec: ExtractorSpec) -> Extractor:
+    """An extractor opened as this site's settings say, and kept by nobody. Raises ExtractionError subclasses."""
     if spec.runtime is Runtime.AUTO:
         spec = replace(spec, runtime=site_runtime())
     return build_extractor(

@@ -12,20 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from django.conf import settings
 from django.core.files.storage import default_storage
-from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
 from catalog.images import decode
 from catalog.models import Collection, Image
 from catalog.services import picture_limits
 from search.builds import index_for
-from search.embedding import feature_model_prepare
 from search.extraction.preprocess import Pixels, Preprocessing, prepare
-from search.extraction.spec import ExtractorSpec
 from search.extraction.weights import sha256_of
+from search.feature_models import feature_model_create
 from search.models import FeatureModel, SearchIndex, TrainingRun
 from search.models.training import TrainingKind
-from search.projections import NameTaken
 from search.training.errors import BadTrainingOptions
 from search.training.options import FinetuneOptions
 from search.training.pictures import Pictures
@@ -216,13 +213,9 @@ def _feature_model(run: TrainingRun, base: FeatureModel, trunk: Trunk, held_out:
     card = {"name": run.name, "training": {"begun_with": base.name, "options": run.options, **run.results}}
     seen = np.stack([held_out.pictures[int(place)] for place in held_out.places[:6]])
     export(trunk, path, card, seen)
-    parts = {part.name: getattr(base.spec, part.name) for part in fields(ExtractorSpec)}
-    parts |= {"backbone": "onnx", "layer": "", "weights": name, "weights_sha256": sha256_of(path), "preprocessing": {}}
-    try:
-        with transaction.atomic():
-            return feature_model_prepare(FeatureModel.objects.create(name=run.name, **parts))
-    except IntegrityError:
-        raise NameTaken(name=run.name) from None
+    sha256 = sha256_of(path)
+    spec = replace(base.spec, backbone="onnx", layer="", weights=name, weights_sha256=sha256, preprocessing={})
+    return feature_model_create(run.name, spec)
 
 
 def index_beside(collection: Collection, feature_model: FeatureModel) -> SearchIndex:

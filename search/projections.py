@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from django.conf import settings
-from django.db import IntegrityError, transaction
 
 from catalog.errors import LookalikeError, gettext_noop
 from catalog.models import Collection, ImageRole
-from search.embedding import feature_model_prepare
-from search.extraction.projection import Projection, fit
-from search.extraction.spec import ExtractorSpec
+from search.extraction.projection import AnyProjection, fit
+from search.feature_models import NameTaken, feature_model_create
 from search.models import Embedding, FeatureModel
 from search.types import Descriptors
 from search.vectors import from_bytes
 
 SAMPLE = 50_000
+BLOCK = 500  # keys in one question: SQLite takes no more than a thousand values
 SEED = 20
-
-
-class NameTaken(LookalikeError):
-    code = "name_taken"
-    text = gettext_noop("There is a feature model %(name)s already.")
-    cure = gettext_noop("Choose another name.")
-    status = 409
 
 
 class NothingToFitOn(LookalikeError):
@@ -62,14 +54,9 @@ def projection_fit(
     if FeatureModel.objects.filter(name=name).exists():
         raise NameTaken(name=name)
     projection = fit(_sample(base, collections, sample), dim, whiten=whiten)
-    file = _saved(projection)
-    parts = {part.name: getattr(base.spec, part.name) for part in fields(ExtractorSpec)}
-    parts |= {"projection": file, "projection_sha256": projection.identity}
-    try:
-        with transaction.atomic():
-            return feature_model_prepare(FeatureModel.objects.create(name=name, projected_from=base, **parts))
-    except IntegrityError:
-        raise NameTaken(name=name) from None
+    file = projection_save(projection, "whiten" if whiten else "pca")
+    spec = replace(base.spec, projection=file, projection_sha256=projection.identity)
+    return feature_model_create(name, spec, projected_from=base)
 
 
 def _sample(base: FeatureModel, collections: Sequence[Collection], size: int) -> Descriptors:
@@ -83,19 +70,23 @@ def _sample(base: FeatureModel, collections: Sequence[Collection], size: int) ->
     if not len(keys):
         raise NothingToFitOn(model=base, collections=", ".join(collection.name for collection in collections))
     keys = np.sort(np.random.default_rng(SEED).permutation(keys)[:size])
-    x = np.empty((len(keys), base.dim), np.float32)
-    for start in range(0, len(keys), 500):  # SQLite takes so many values in one question
-        block = Embedding.objects.filter(id__in=keys[start : start + 500].tolist()).order_by("id")
+    return vectors_of(keys.tolist(), base.dim)
+
+
+def vectors_of(keys: Sequence[int], dim: int) -> Descriptors:
+    """The stored descriptors (n, dim) of these Embedding rows, whose keys rise."""
+    x = np.empty((len(keys), dim), np.float32)
+    for start in range(0, len(keys), BLOCK):
+        block = Embedding.objects.filter(id__in=keys[start : start + BLOCK]).order_by("id")
         for place, vector in enumerate(block.values_list("vector", flat=True), start):
-            x[place] = from_bytes(vector or b"", base.dim)
+            x[place] = from_bytes(vector or b"", dim)
     return x
 
 
-def _saved(projection: Projection) -> str:
-    """Named by its numbers, in the weights folder; the same ones are written once."""
+def projection_save(projection: AnyProjection, kind: str) -> str:
+    """A file in the weights folder, named by its numbers; the same ones are written once. Returns its name."""
     folder = Path(settings.WEIGHTS_ROOT)
     folder.mkdir(parents=True, exist_ok=True)
-    kind = "whiten" if projection.whiten else "pca"
     path = folder / f"{kind}{projection.dim}-{projection.identity[:16]}.npz"
     if not path.exists():
         new = path.with_suffix(".new")

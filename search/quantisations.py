@@ -4,35 +4,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from django.conf import settings
-from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.text import slugify
 
 from catalog.errors import LookalikeError, gettext_noop
 from catalog.models import Collection
-from search.embedding import extractor_for, feature_model_prepare
+from search.embedding import extractor_for, extractor_of
 from search.evaluation.comparison import compare
 from search.extraction.backbones.onnx import NAME as ONNX
-from search.extraction.extractor import Extractor, build_extractor
+from search.extraction.extractor import Extractor
 from search.extraction.network_files import network_file
 from search.extraction.preprocess import Pixels
 from search.extraction.runtimes import choose as choose_runtime
-from search.extraction.spec import ExtractorSpec, Runtime
+from search.extraction.spec import ExtractorSpec
 from search.extraction.weights import sha256_of
+from search.feature_models import feature_model_create
 from search.finetunings import index_beside
 from search.machine_runtime import site_runtime
 from search.models import FeatureModel, TrainingRun
 from search.models.quantisation import ACCEPTED, MAP, NEIGHBOURS
 from search.models.training import TrainingKind
 from search.picture_files import pixels_of
-from search.projections import NameTaken
 from search.quantisation_samples import Chosen, choose
 from search.training.agreement import average_precisions, cosines, neighbours_kept
 from search.trainings import training_create
@@ -106,9 +105,9 @@ def run(run: TrainingRun) -> None:
     made = _written(run, base, extractor, chosen, options, path)
     name = str(path.relative_to(settings.WEIGHTS_ROOT))
     spec = replace(base.spec, backbone=ONNX, layer="", preprocessing={}, weights=name, weights_sha256=sha256_of(path))
-    figures = {**measured(extractor, _opened(spec), chosen, run), **made}
+    figures = {**measured(extractor, extractor_of(spec), chosen, run), **made}
     run.results = figures
-    run.result = _feature_model(run.name, base, spec, figures)
+    run.result = feature_model_create(run.name, spec, quantised_from=base, quantisation=figures)
     run.save(update_fields=["results", "result"])
     index_beside(collection, run.result)
 
@@ -232,19 +231,8 @@ class _Judge:
         self._pixels, self._spec, self._expected = pixels, spec, extractor.describe(pixels)
 
     def __call__(self, path: Path) -> float:
-        found = _opened(replace(self._spec, weights=str(path))).describe(self._pixels)
+        found = extractor_of(replace(self._spec, weights=str(path))).describe(self._pixels)
         return float(cosines(self._expected, found).mean())
-
-
-def _opened(spec: ExtractorSpec) -> Extractor:
-    if spec.runtime is Runtime.AUTO:
-        spec = replace(spec, runtime=site_runtime())
-    return build_extractor(
-        spec,
-        device=settings.EXTRACTION_DEVICE,
-        threads=settings.EXTRACTION_THREADS,
-        weights_dir=Path(settings.WEIGHTS_ROOT),
-    )
 
 
 def _check(base: FeatureModel) -> None:
@@ -272,13 +260,3 @@ def _write_card(path: Path, how: dict[str, Any], base: FeatureModel) -> None:
 
     card = {**how, "quantised_from": {"name": base.name, "fingerprint": base.fingerprint}}
     write_whole(path.with_suffix(".json"), json.dumps(card, indent=1).encode())
-
-
-def _feature_model(name: str, base: FeatureModel, spec: ExtractorSpec, figures: dict[str, Any]) -> FeatureModel:
-    parts = {part.name: getattr(spec, part.name) for part in fields(ExtractorSpec)}
-    try:
-        with transaction.atomic():
-            row = FeatureModel.objects.create(name=name, quantised_from=base, quantisation=figures, **parts)
-            return feature_model_prepare(row)
-    except IntegrityError:
-        raise NameTaken(name=name) from None

@@ -18,9 +18,9 @@ from catalog.errors import JobCancelled, LookalikeError, gettext_noop
 from catalog.jobs import JobState
 from catalog.locks import try_lock
 from catalog.models import Collection
+from search.feature_models import NameTaken
 from search.models import FeatureModel, TrainingRun
 from search.models.training import TrainingKind
-from search.projections import NameTaken
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser

@@ -12,9 +12,9 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog.admin.base import ModelForm, error_text
 from catalog.errors import LookalikeError
+from search.feature_models import NameTaken
 from search.finetunings import finetune_create
 from search.models import TrainingRun
-from search.projections import NameTaken
 from search.training.errors import BadTrainingOptions, NotTrainable, TooFewLabels
 from search.training.options import HOLD_OUTS, LOSSES, MINERS, PRECISIONS, FinetuneOptions
 from search.training_labels import UnknownLabels

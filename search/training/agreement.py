@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from search.evaluation import Ranking, Truth, evaluate
+from search.evaluation import Ranking, Report, Truth, evaluate
 from search.types import Descriptors
 
 BLOCK = 256  # queries compared with all pictures at once
@@ -38,22 +38,29 @@ def _neighbours(x: Descriptors, k: int) -> Sequence[list[int]]:
     return found
 
 
-def average_precisions(
-    x: Descriptors, labels: NDArray[np.int64], contents: NDArray[np.int64]
-) -> dict[int, float | None]:
-    """AP of each picture asking all others, by place; None where nothing has its label.
+def leave_one_out(
+    x: Descriptors, labels: NDArray[np.int64], contents: NDArray[np.int64], metrics: Sequence[str] = ("mAP",)
+) -> Report[int]:
+    """Each picture asks all others. ``x`` (n, dim), unit rows; the report's queries are places in it.
 
     ``labels`` (n,): relevant is what has the same one. ``contents`` (n,): equal ones leave each other's rankings.
     """
     places = np.arange(len(x))
-    found: dict[int, float | None] = {}
+    found: Report[int] = evaluate({}, {}, metrics)
     for start in range(0, len(x), BLOCK):
         asked = places[start : start + BLOCK].tolist()
         rankings = {place: Ranking(places, row) for place, row in zip(asked, x[asked] @ x.T, strict=True)}
-        truths = {place: _truth(place, labels, contents) for place in asked}
-        report = evaluate(rankings, truths, ("mAP",))
-        found |= {place: row.get("AP") for place, row in report.scores.items()}
+        part = evaluate(rankings, {place: _truth(place, labels, contents) for place in asked}, metrics)
+        found.scores |= part.scores
+        found.skipped += part.skipped
     return found
+
+
+def average_precisions(
+    x: Descriptors, labels: NDArray[np.int64], contents: NDArray[np.int64]
+) -> dict[int, float | None]:
+    """AP of each picture asking all others, by place; one that nothing has the label of is left out."""
+    return {place: row["AP"] for place, row in leave_one_out(x, labels, contents).scores.items()}
 
 
 def _truth(place: int, labels: NDArray[np.int64], contents: NDArray[np.int64]) -> Truth:

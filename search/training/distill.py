@@ -8,8 +8,8 @@ Beyer et al., Knowledge distillation: a good teacher is patient and consistent, 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from search.extraction.preprocess import Pixels
+from search.training import checkpoints
 from search.training.crops import Crops, ahead
+from search.training.precision import Arithmetic, choose
 from search.training.recipe import Phase, Recipe
 from search.training.student import Student, build_student
 from search.training.teachers import Targets, Teacher, fit_targets, side_by_side
 
-CHECKPOINT = "distill.pt"
 SAVE_EVERY = 200  # steps
 FIT_BATCHES = 24
 Row = dict[str, float | int | str]
@@ -52,6 +53,7 @@ class Learner:
     local: nn.Conv2d
     average: Student
     optimiser: torch.optim.AdamW
+    arithmetic: Arithmetic
     targets: Targets | None = None
     step: int = 0
     curve: list[Row] = field(default_factory=list)
@@ -85,17 +87,18 @@ def distill(
     measure: Measure | None = None,
     report: Report | None = None,
 ) -> tuple[Student, list[Row]]:
-    """Teach a new student; goes on from the checkpoint in ``folder`` where there is one.
+    """Teach a new student; goes on from the checkpoint in ``folder`` where there is one of the same job.
 
     ``measure``: held-out mAP of a student, called every so many steps. ``report(step, steps, row)``: a row of the
     curve, or None between measurings; what it raises stops the training, which can go on later. Returns the
-    averaged student and the curve.
+    averaged student and the curve. Raises CheckpointBroken, CheckpointDiffers.
     """
     recipe = recipe or Recipe()
     folder.mkdir(parents=True, exist_ok=True)
     crops = Crops(pictures, recipe.batch, recipe.seed)
     learner = _learner(recipe)
-    _restore(learner, folder, len(teachers))
+    job = _job(recipe, teachers, pictures)
+    _restore(learner, folder, job, len(teachers))
     if learner.targets is None:
         learner.targets = _targets(
             teachers, crops, recipe, [stage[-1].out_channels for stage in learner.student.stages]
@@ -119,14 +122,26 @@ def distill(
             row = _row(learner, phase, losses, measure)
             losses = []
         if row or learner.step % SAVE_EVERY == 0:
-            _save(learner, folder)
+            _save(learner, folder, job)
         if report:
             report(learner.step, recipe.steps, row)
     return learner.average.eval(), learner.curve
 
 
+def _job(recipe: Recipe, teachers: Sequence[Teacher], pictures: Sequence[Pixels]) -> dict[str, str]:
+    """What a checkpoint must agree with to be gone on from."""
+    shapes = hashlib.sha256(repr([picture.shape for picture in pictures]).encode())
+    return {
+        "the recipe": repr(recipe),
+        "a teacher": " ".join(teacher.name for teacher in teachers),
+        "the pictures": shapes.hexdigest(),
+    }
+
+
 def _learner(recipe: Recipe) -> Learner:
-    student = build_student(recipe.seed).to(memory_format=torch.channels_last)
+    arithmetic = choose("auto", "cpu")
+    student = build_student(recipe.seed)
+    arithmetic.placed(student)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         local = nn.Conv2d(student.dim, student.dim, 1)
@@ -136,7 +151,7 @@ def _learner(recipe: Recipe) -> Learner:
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return Learner(student, local, average, torch.optim.AdamW(groups))
+    return Learner(student, local, average, torch.optim.AdamW(groups), arithmetic)
 
 
 def _sides(recipe: Recipe, step: int) -> tuple[int, int]:
@@ -172,7 +187,7 @@ def _step(learner: Learner, phase: Phase, at: int, lesson: Lesson, recipe: Recip
     for group in learner.optimiser.param_groups:
         group["lr"] = phase.rate_at(at)
     learner.student.train()
-    with _half():
+    with learner.arithmetic.autocast():
         maps = _blocks(learner.student, lesson) if phase.blocks else learner.student.maps(lesson.pixels)
         local = learner.local(maps[-1])
     losses = _losses(phase, [m.float() for m in maps], local.float(), lesson)
@@ -183,14 +198,6 @@ def _step(learner: Learner, phase: Phase, at: int, lesson: Lesson, recipe: Recip
     learner.optimiser.step()
     _average(learner, recipe.average)
     return {name: float(loss.detach()) for name, loss in losses.items()}
-
-
-def _half() -> AbstractContextManager[Any]:
-    """bfloat16 where the arithmetic gains by it: CPUs with AMX, and GPUs."""
-    found: AbstractContextManager[Any] = torch.autocast(
-        "cpu", torch.bfloat16, enabled=torch.cpu._is_amx_tile_supported()
-    )
-    return found
 
 
 def _blocks(student: Student, lesson: Lesson) -> list[Tensor]:
@@ -239,25 +246,23 @@ def _row(learner: Learner, phase: Phase, losses: list[dict[str, float]], measure
     return row
 
 
-def _save(learner: Learner, folder: Path) -> None:
-    new = folder / f"{CHECKPOINT}.new"
-    torch.save(learner.state(), new)
-    new.replace(folder / CHECKPOINT)
+def _save(learner: Learner, folder: Path, job: dict[str, str]) -> None:
+    checkpoints.save(folder, {"job": job, **learner.state()})
 
 
-def _restore(learner: Learner, folder: Path, teachers: int) -> None:
-    path = folder / CHECKPOINT
-    if path.exists():
-        learner.restore(torch.load(path, weights_only=True), teachers)
+def _restore(learner: Learner, folder: Path, job: dict[str, str], teachers: int) -> None:
+    saved = checkpoints.load(folder, job)
+    if saved is not None:
+        learner.restore(saved, teachers)
 
 
 @torch.no_grad()
 def describe(student: Student, pixels: Pixels, batch: int = 64) -> NDArray[np.float32]:
     """uint8 (n, side, side, 3) -> mean-pooled descriptors (n, dim), rows L2-normalised."""
-    found = []
+    arithmetic, found = choose("auto", "cpu"), []
     for start in range(0, len(pixels), batch):
         x = torch.from_numpy(pixels[start : start + batch]).permute(0, 3, 1, 2).float() / 127.5 - 1
-        with _half():
+        with arithmetic.autocast():
             maps = student(x.contiguous(memory_format=torch.channels_last))
         found.append(functional.normalize(maps.float().mean(dim=(2, 3)), dim=1).numpy())
     return np.concatenate(found)

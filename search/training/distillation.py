@@ -13,14 +13,10 @@ import torch
 
 from catalog.errors import LookalikeError, gettext_noop
 from search.extraction.backbones import torchvision
-from search.extraction.backbones.lookalike import FOLDER as SHIPPED
-from search.extraction.cards import read_card
-from search.extraction.export import CARD, NETWORK, exported
+from search.extraction.network_files import network_file
 from search.extraction.pooling import l2_normalise
-from search.extraction.preprocess import Pixels, Preprocessing
-from search.extraction.runtimes import Place
+from search.extraction.preprocess import Pixels
 from search.extraction.spec import ExtractorSpec
-from search.extraction.weights import locate
 from search.training import student as network
 from search.training.crops import files_under, read_all
 from search.training.distill import Measure, Report, Row, describe, distill
@@ -53,9 +49,7 @@ class Distillation:
 
     def run(self, report: Report, log: Callable[[str], object]) -> Path:
         """Train to the end and write the network; returns the ONNX file. Raises LookalikeError subclasses."""
-        threads = self.threads or os.cpu_count() or 1
-        taught, teaching = max(1, threads - threads // 3 - 1), max(1, threads // 3)
-        torch.set_num_threads(taught)  # of the student; the teachers work beside it
+        teaching = threads_shared(self.threads)
         recipe = self.recipe_of(self.seed, self.scale)
         files, held = self._files()
         teachers = [teacher_of(_spec(named), self.folder, teaching, Path(named).stem) for named in self.teachers]
@@ -91,14 +85,16 @@ def _spec(named: str) -> ExtractorSpec:
 
 def teacher_of(spec: ExtractorSpec, weights_dir: Path, threads: int = 0, name: str = "") -> Teacher:
     """What an extractor is made of, as a teacher. Raises ExtractionError subclasses."""
-    if spec.backbone in torchvision.AT:
-        with exported(spec, Place(weights_dir=weights_dir)) as folder:
-            card = json.loads((folder / CARD).read_text())
-            how = Preprocessing().overridden(card["preprocessing"]).overridden(spec.preprocessing)
-            return Teacher(folder / NETWORK, how, threads, name)
-    own = SHIPPED / f"{spec.backbone}.onnx"
-    path, _ = locate(spec.weights if spec.backbone == "onnx" else str(own), spec.weights_sha256, weights_dir)
-    return Teacher(path, read_card(path).preprocessing.overridden(spec.preprocessing), threads, name)
+    with network_file(spec, weights_dir) as file:  # which stays: there is a folder to keep it in
+        return Teacher(file.path, file.how, threads, name)
+
+
+def threads_shared(threads: int = 0) -> int:
+    """Give the student its share of so many threads (0: of all cores); returns what is left for the teachers, who
+    work beside it."""
+    threads = threads or os.cpu_count() or 1
+    torch.set_num_threads(max(1, threads - threads // 3 - 1))
+    return max(1, threads // 3)
 
 
 def write(student: network.Student, curve: Sequence[Row], path: Path, facts: Mapping[str, object]) -> Path:

@@ -28,9 +28,10 @@ from search.training.pictures import Pictures
 from search.training.precision import Arithmetic
 from search.training.samples import Labels, Samples
 from search.training.sampling import ClassBalanced
-from search.training.trunks import Trunk, describe, load_into, save_weights
+from search.training.trunks import Trunk, describe
 from search.training.validation import describe as descriptors_of
 from search.training.validation import leave_one_out
+from search.training.weights_file import load_into, save_weights
 
 Row = dict[str, Any]  # step, loss, mAP, hit_rate@1, rate; None where it was not measured
 Report = Callable[[str, int, int, list[Row]], None]  # stage, done, total, curve; may raise to stop

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from search.evaluation.evaluate import Ranking, evaluate
-from search.evaluation.protocol import Truth
 from search.extraction.preprocess import Pixels
+from search.training import agreement
 from search.types import Descriptors
 
 
@@ -34,9 +33,5 @@ def squashed(pictures: Sequence[Pixels], side: int) -> Pixels:
 
 def leave_one_out(x: Descriptors, classes: Sequence[str]) -> float:
     """mAP of every picture (n, dim) as a query among the others; its class is what counts as relevant."""
-    names = np.asarray(classes)
-    scores = x @ x.T
-    ids = np.arange(len(x))
-    truth = {at: Truth(np.setdiff1d(np.flatnonzero(names == names[at]), [at]), np.array([at])) for at in ids.tolist()}
-    rankings = {at: Ranking(ids, scores[at]) for at in ids.tolist()}
-    return evaluate(rankings, truth, ["mAP"]).means["mAP"] or 0.0
+    _, labels = np.unique(np.asarray(classes), return_inverse=True)
+    return agreement.leave_one_out(x, labels, np.arange(len(x))).means["mAP"] or 0.0

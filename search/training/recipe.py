@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ PHASES = (
 class Recipe:
     seed: int = 0
     batch: int = 64
-    phases: tuple[Phase, ...] = field(default=PHASES)
+    phases: tuple[Phase, ...] = PHASES
     decay: float = 0.02  # of weights, AdamW
     average: float = 0.998  # exponential moving average of the weights, which is what comes out
     measure_every: int = 200
@@ -67,8 +67,6 @@ class Recipe:
 
     def scaled(self, share: float) -> Recipe:
         """The same with so many of its steps: for a trial."""
-        from dataclasses import replace
-
         phases = tuple(
             replace(p, steps=max(1, round(p.steps * share)), warm_up=max(1, round(p.warm_up * share)))
             for p in self.phases

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from search.extraction.errors import BadConfiguration
 from search.extraction.preprocess import Preprocessing
+from search.training.weights_file import load_into, save_weights
 
 STRIDES = (4, 8, 16, 32)
 PREPROCESSING = Preprocessing(resize=224, crop=224, fit="squash", mean=(127.5, 127.5, 127.5), std=(127.5, 127.5, 127.5))
@@ -106,30 +106,12 @@ def build_student(seed: int = 0, stages: Sequence[Stage] = STAGES) -> Student:
 
 def save(student: Student, path: Path) -> None:
     """safetensors, numbers as float16; written whole or not at all."""
-    from safetensors.torch import save_file
-
-    state = {key: _half(value) for key, value in student.state_dict().items()}
-    new = path.with_suffix(".new")
-    save_file(state, new)
-    new.chmod(0o644)
-    new.replace(path)
-
-
-def _half(value: Tensor) -> Tensor:
-    return (value.half() if value.is_floating_point() else value).contiguous()
+    save_weights(student, path, half=True)
 
 
 def load(path: Path, stages: Sequence[Stage] = STAGES) -> Student:
     """Raises BadConfiguration where the file is of another network."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     student = Student(stages)
-    try:
-        state = load_file(path)
-        student.load_state_dict({key: v.float() if v.is_floating_point() else v for key, v in state.items()})
-    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise BadConfiguration(reason=f"{path.name} is no file of this network: {reason}") from error
+    load_into(student, path)
     student.eval()
     return student

@@ -14,11 +14,11 @@ from torch import nn
 from search.extraction.backbones import torchvision as family
 from search.extraction.backbones.onnx import NAME as ONNX
 from search.extraction.cards import card_of, read_card
-from search.extraction.errors import BadConfiguration
 from search.extraction.preprocess import Pixels, Preprocessing
 from search.extraction.spec import ExtractorSpec
 from search.extraction.weights import locate
 from search.training.trainable import TRUNK, check_trainable, fixed_size, require_torch, shipped
+from search.training.weights_file import load_into, save_weights
 
 if TYPE_CHECKING:
     from search.training.student import Stage
@@ -83,31 +83,6 @@ def blank(kind: Mapping[str, str]) -> nn.Module:
 def stages_told(stages: Iterable[Stage]) -> str:
     """A small network's stages as text: what was trained from one release's network still opens in the next."""
     return " ".join(f"{stage.width}-{stage.blocks}-{stage.out}" for stage in stages)
-
-
-def load_into(module: nn.Module, path: Path) -> None:
-    """Fill in numbers from a safetensors file. Raises BadConfiguration where it is of another network."""
-    from safetensors.torch import load_file
-
-    try:
-        state = load_file(path)
-        own = module.state_dict()
-        module.load_state_dict({name: value.to(own[name].dtype) for name, value in state.items() if name in own})
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise BadConfiguration(reason=f"{path.name} is no file of this network: {reason}") from error
-
-
-def save_weights(module: nn.Module, path: Path) -> Path:
-    """Numbers as a safetensors file, whole or not at all."""
-    from safetensors.torch import save_file
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(".new")
-    save_file({name: value.detach().cpu().contiguous().clone() for name, value in module.state_dict().items()}, new)
-    new.chmod(0o644)  # the library makes it for its owner alone
-    new.replace(path)
-    return path
 
 
 def export(trunk: Trunk, path: Path, card: Mapping[str, Any], pictures: Pixels | None = None) -> Path:

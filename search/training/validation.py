@@ -8,17 +8,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from search.evaluation import Ranking, Truth, evaluate
-from search.evaluation.report import mean
 from search.extraction.preprocess import Preprocessing
 from search.extraction.spec import ExtractorSpec
+from search.training import agreement
 from search.training.descriptors import pooled
 from search.training.pictures import Pictures
 from search.training.precision import Arithmetic
 from search.training.samples import Labels, Samples
 from search.types import Descriptors
 
-BATCH, QUERIES = 64, 256
+BATCH = 64
 METRICS = ("mAP", "hit_rate@1")
 
 
@@ -27,21 +26,8 @@ def leave_one_out(x: Descriptors, samples: Samples) -> dict[str, float]:
 
     Pictures of the same bytes leave each other's rankings. ``x`` (n, dim), unit rows.
     """
-    places = np.arange(len(x))
-    found: dict[str, list[float | None]] = {"AP": [], "hit_rate@1": []}
-    for first in range(0, len(x), QUERIES):
-        asked = places[first : first + QUERIES].tolist()
-        scores = x[asked] @ x.T
-        rankings = {query: Ranking(places, row) for query, row in zip(asked, scores, strict=True)}
-        report = evaluate(rankings, {query: _truth(samples, query) for query in asked}, METRICS)
-        for name, values in found.items():
-            values += [row[name] for row in report.scores.values()]
-    return {"mAP": mean(found["AP"]) or 0.0, "hit_rate@1": mean(found["hit_rate@1"]) or 0.0}
-
-
-def _truth(samples: Samples, query: int) -> Truth:
-    same = samples.contents == samples.contents[query]
-    return Truth(np.flatnonzero((samples.labels == samples.labels[query]) & ~same), np.flatnonzero(same))
+    means = agreement.leave_one_out(x, samples.labels, samples.contents, METRICS).means
+    return {name: means[name] or 0.0 for name in METRICS}
 
 
 def describe(

@@ -8,9 +8,9 @@ from functools import cache
 import numpy as np
 
 from catalog.models import Collection, Image, Product
-from search.attributes import branch_save
 from search.extraction.attributes import CATEGORY, AttributeBranch, Head
 from search.models import Embedding, FeatureModel
+from search.projections import projection_save
 from search.training.branch import fit_head
 from search.training.branch_labels import Chosen, Sample
 from search.types import Descriptors
@@ -98,6 +98,6 @@ def branch_site(count: int = 18, pictures: int = 1) -> BranchSite:
     branch = AttributeBranch(DIM, heads())
     model = FeatureModel.objects.create(
         name="known with attributes", backbone="color_gradient", dim=branch.dim, fingerprint="e" * 64,
-        projected_from=base, projection=branch_save(branch), projection_sha256=branch.identity,
+        projected_from=base, projection=projection_save(branch, "branch"), projection_sha256=branch.identity,
     )  # fmt: skip
     return BranchSite(collection, base, model, branch, images)

@@ -14,9 +14,10 @@ from search.embedding import descriptor_of, embed_pending, extractor_for, featur
 from search.extraction.attributes import CATEGORY
 from search.extraction.errors import WeightsChanged
 from search.extraction.extractor import Extractor
+from search.feature_models import NameTaken
 from search.looks import branch_of, looks_like
 from search.models import AttributeProposal, Embedding, FeatureModel, SearchIndex, TrainingRun
-from search.projections import NameTaken, NothingToFitOn, ProjectedAlready
+from search.projections import NothingToFitOn, ProjectedAlready
 from search.training.branch_labels import Chosen, LeftOut
 from search.training.errors import BadTrainingOptions, TooFewLabels
 from search.trainings import training_run

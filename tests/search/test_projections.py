@@ -9,8 +9,9 @@ from django.core.management import CommandError, call_command
 from catalog.models import ImageRole
 from search import picture_stream
 from search.embedding import descriptor_of, embed_pending, feature_model_prepare
+from search.feature_models import NameTaken
 from search.models import Embedding, FeatureModel
-from search.projections import NameTaken, NothingToFitOn, ProjectedAlready, projection_fit
+from search.projections import NothingToFitOn, ProjectedAlready, projection_fit
 from search.vectors import from_bytes
 from tests.factories import CollectionFactory, FeatureModelFactory, ImageFactory
 from tests.search.extraction.conftest import write_network

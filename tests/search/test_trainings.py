@@ -29,9 +29,9 @@ from search.activations import (
 )
 from search.builds import build_create, build_run, index_for
 from search.embedding import embed_pending, extractor_for
+from search.feature_models import NameTaken
 from search.finetunings import finetune_create
 from search.models import FeatureModel, TrainingRun
-from search.projections import NameTaken
 from search.training.errors import NotTrainable, TooFewLabels
 from search.training.options import FinetuneOptions
 from search.training_labels import UnknownLabels, label_choices, samples_of

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from catalog.errors import LookalikeError
 from search.factory_comparison import USUAL, FactoryComparison, table
 from search.management.named import benchmark_named, index_named
+from search.management.tables import markdown
 
 
 class Command(BaseCommand):
@@ -39,10 +40,4 @@ class Command(BaseCommand):
         except LookalikeError as error:
             raise CommandError(str(error)) from error
         found = table(rows)
-        self.stdout.write(json.dumps(found, indent=2) if options["json"] else _markdown(found))
-
-
-def _markdown(rows: list[dict[str, object]]) -> str:
-    heads = list(rows[0])
-    lines = [heads, ["---"] * len(heads), *([str(row[head]) for head in heads] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        self.stdout.write(json.dumps(found, indent=2) if options["json"] else markdown(found))

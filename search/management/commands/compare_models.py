@@ -12,6 +12,7 @@ from tqdm import tqdm
 from catalog.errors import LookalikeError
 from catalog.models import Collection
 from search.management.named import benchmark_named, collection_named, feature_model_named
+from search.management.tables import markdown
 from search.model_comparison import Row, compare
 from search.models import FeatureModel
 
@@ -50,15 +51,9 @@ class Command(BaseCommand):
                     rows.append(_plain(row))
         except LookalikeError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(json.dumps(rows, indent=2) if options["json"] else _markdown(rows))
+        self.stdout.write(json.dumps(rows, indent=2) if options["json"] else markdown(rows))
 
 
 def _plain(row: Row) -> dict[str, object]:
     figures = {name: None if value is None else round(value, 4) for name, value in row.metrics.items()}
     return {"model": row.model.name, "dim": row.model.dim, **figures}
-
-
-def _markdown(rows: list[dict[str, object]]) -> str:
-    heads = list(rows[0])
-    lines = [heads, ["---"] * len(heads), *([str(row[head]) for head in heads] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
