@@ -13,17 +13,16 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.http import FileResponse, Http404, HttpRequest
 from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from catalog.admin.base import NOTHING, ModelForm, admin_url, error_text, may, object_link
+from catalog.admin.base import NOTHING, ModelForm, admin_url, error_text, object_link
 from catalog.admin.filters import collection_filter
-from catalog.admin.jobs import JobAdmin
+from catalog.admin.jobs import StartedJobAdmin
 from catalog.errors import LookalikeError
 from catalog.models import Collection, ImportJob
 from catalog.services import import_create
@@ -91,25 +90,37 @@ class ImportForm(ModelForm):
 
 
 @admin.register(ImportJob)
-class ImportJobAdmin(JobAdmin):
+class ImportJobAdmin(StartedJobAdmin):
+    start_form = ImportForm
     list_display = ("name", "collection", "progress", "added", "known", "bad_shown", "when")
     list_select_related = ("collection",)
     list_filter = ("state", collection_filter())
     add_form_template = "admin/lookalike/start_form.html"
     autocomplete_fields = ("collection",)
-    facts = (
-        "progress",
-        "collection_shown",
-        "name",
-        ("frames", "window"),
-        "added",
-        "known",
-        "bad_shown",
-        "report_shown",
-        "bad_rows",
-        "error_shown",
-        ("created", "created_by"),
-        ("started", "finished"),
+    start_fieldsets = (
+        (None, {"fields": ImportForm.Meta.fields[:3]}),
+        (_("DICOM files"), {"fields": ("frames", "window"), "description": MEDICAL}),
+    )
+    shown = (
+        (
+            None,
+            {
+                "fields": (
+                    "progress",
+                    "collection_shown",
+                    "name",
+                    ("frames", "window"),
+                    "added",
+                    "known",
+                    "bad_shown",
+                    "report_shown",
+                    "bad_rows",
+                    "error_shown",
+                    ("created", "created_by"),
+                    ("started", "finished"),
+                )
+            },
+        ),
     )
 
     def get_urls(self) -> list[URLPattern]:
@@ -125,33 +136,11 @@ class ImportJobAdmin(JobAdmin):
             raise Http404
         return FileResponse(job.report.open(), as_attachment=True, filename=Path(job.report.name).name)
 
-    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return may(request, "add", ImportJob)
-
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        if obj is not None:
-            return super().get_form(request, obj, change, **kwargs)
-        form = super().get_form(request, obj, change, **{**kwargs, "form": ImportForm})
-        return type("ImportForm", (form,), {"user": request.user})
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return self.facts if obj else ImportForm.Meta.fields[:3]
-
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        plain = super().get_fieldsets(request, obj)
-        return plain if obj else [*plain, (_("DICOM files"), {"fields": ("frames", "window"), "description": MEDICAL})]
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        flat = [name for fact in self.facts for name in ([fact] if isinstance(fact, str) else fact)]
-        return flat if obj else ()
-
     def save_model(self, request: HttpRequest, obj: ImportJob, form: Any, change: bool) -> None:
         import_run.delay_on_commit(obj.pk)
 
-    def response_add(self, request: HttpRequest, obj: ImportJob, post_url_continue: str | None = None) -> HttpResponse:
-        link = object_link(obj, gettext("import %d") % obj.pk)
-        self.message_user(request, format_html(gettext("Started: {}. This page follows it."), link))
-        return redirect(admin_url(obj, "change", obj.pk))
+    def link_text(self, job: ImportJob) -> str:
+        return gettext("import %d") % job.pk
 
     def delete_model(self, request: HttpRequest, obj: ImportJob) -> None:
         files = [file for file in (obj.upload, obj.report) if file]

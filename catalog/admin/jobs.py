@@ -9,7 +9,9 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, JsonResponse
+from django.forms import ModelForm
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
@@ -17,7 +19,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from catalog.admin.base import NOTHING, ReadOnlyAdmin, admin_url, may
+from catalog.admin.base import NOTHING, ReadOnlyAdmin, admin_url, may, object_link
 from catalog.jobs import Job, JobState
 
 POLL_AT_MOST = 100  # jobs in one request of the page
@@ -126,6 +128,44 @@ class JobAdmin(ReadOnlyAdmin):
             job.cancel()
         text = ngettext("%d job was told to stop.", "%d jobs were told to stop.", len(jobs)) % len(jobs)
         self.message_user(request, text)
+
+
+class StartedJobAdmin(JobAdmin):
+    """A job that staff start with a form: adding shows ``start_form``, whose ``user`` is set; later it is only read.
+
+    ``shown``: fieldsets of the row. ``save_model`` is left to each: it enqueues what the form has made.
+    """
+
+    start_form: ClassVar[type[ModelForm[Any]]]
+    start_fieldsets: ClassVar[Any] = ()  # none: the form's fields as it names them
+    shown: ClassVar[Any] = ()
+
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return may(request, "add", self.model)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        if obj is not None:
+            return super().get_form(request, obj, change, **kwargs)
+        form = super().get_form(request, obj, change, **{**kwargs, "form": self.start_form})
+        return type(self.start_form.__name__, (form,), {"user": request.user})
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        meta: Any = self.start_form.Meta  # type: ignore[attr-defined]
+        return self.shown if obj else self.start_fieldsets or ((None, {"fields": meta.fields}),)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        names: list[Any] = [name for _title, part in self.shown for name in part["fields"]]
+        return [name for entry in names for name in ([entry] if isinstance(entry, str) else entry)] if obj else ()
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        self.message_user(
+            request, format_html(gettext("Started: {}. This page follows it."), object_link(obj, self.link_text(obj)))
+        )
+        return redirect(admin_url(obj, "change", obj.pk))
+
+    def link_text(self, job: Any) -> str | None:
+        """Of the link to the job that was started; None: its name."""
+        return None
 
 
 def running(models: Iterable[type[Model]]) -> list[Job]:

@@ -30,7 +30,7 @@ from catalog.admin.base import (
     thumbnail,
 )
 from catalog.admin.filters import collection_filter
-from catalog.admin.jobs import JobAdmin
+from catalog.admin.jobs import StartedJobAdmin
 from catalog.errors import LookalikeError
 from catalog.models import Collection, Image
 from search.admin.duplicate_review import decide, next_group, review
@@ -101,7 +101,8 @@ class ScanForm(ModelForm):
 
 
 @admin.register(DuplicateScan)
-class DuplicateScanAdmin(JobAdmin):
+class DuplicateScanAdmin(StartedJobAdmin):
+    start_form = ScanForm
     list_display = ("name", "collection", "progress", "found", "dismissed", "feature_model", "thresholds", "when")
     list_filter = ("state", collection_filter())
     list_select_related = ("collection", "feature_model")
@@ -115,32 +116,8 @@ class DuplicateScanAdmin(JobAdmin):
         (_("Times"), {"fields": (("created", "created_by"), ("started", "finished"), "took")}),
     )
 
-    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return may(request, "add", DuplicateScan)
-
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        if obj is not None:
-            return super().get_form(request, obj, change, **kwargs)
-        form = super().get_form(request, obj, change, **{**kwargs, "form": ScanForm})
-        return type("ScanForm", (form,), {"user": request.user})
-
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        return self.shown if obj else ((None, {"fields": ScanForm.Meta.fields}),)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        if obj is None:
-            return ()
-        names: list[Any] = [name for _title, part in self.shown for name in part["fields"]]
-        return [name for entry in names for name in ([entry] if isinstance(entry, str) else entry)]
-
     def save_model(self, request: HttpRequest, obj: DuplicateScan, form: Any, change: bool) -> None:
         duplicates_scan.delay_on_commit(obj.pk)
-
-    def response_add(
-        self, request: HttpRequest, obj: DuplicateScan, post_url_continue: str | None = None
-    ) -> HttpResponse:
-        self.message_user(request, format_html(gettext("Started: {}. This page follows it."), object_link(obj)))
-        return redirect(admin_url(obj, "change", obj.pk))
 
     def tools(self, request: HttpRequest, row: Any) -> Iterable[tuple[object, str]]:
         where = {"collection__id__exact": row.collection_id, "state__exact": DuplicateState.OPEN.value}

@@ -16,9 +16,9 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from catalog.admin.base import NOTHING, ModelForm, admin_url, error_text, may, object_link, table
+from catalog.admin.base import NOTHING, ModelForm, admin_url, error_text, object_link, table
 from catalog.admin.filters import UsedRowsFilter, collection_filter
-from catalog.admin.jobs import JobAdmin
+from catalog.admin.jobs import StartedJobAdmin
 from catalog.errors import LookalikeError
 from search.admin.comparisons import comparison_page
 from search.admin.query_results import results_page
@@ -117,7 +117,8 @@ def main_column(name: str) -> Any:
 
 
 @admin.register(EvaluationRun)
-class EvaluationRunAdmin(JobAdmin):
+class EvaluationRunAdmin(StartedJobAdmin):
+    start_form = EvaluationForm
     list_display = ("name", "benchmark", "index", "progress", *map(main_column, MAIN), "when")
     list_filter = (
         "state",
@@ -139,36 +140,12 @@ class EvaluationRunAdmin(JobAdmin):
                        "classes": ("collapse",)}),
     )  # fmt: skip
 
-    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return may(request, "add", EvaluationRun)
-
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        if obj is not None:
-            return super().get_form(request, obj, change, **kwargs)
-        form = super().get_form(request, obj, change, **{**kwargs, "form": EvaluationForm})
-        return type("EvaluationForm", (form,), {"user": request.user})
-
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        return self.shown if obj else ((None, {"fields": EvaluationForm.Meta.fields}),)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        if obj is None:
-            return ()
-        names = [name for _title, part in self.shown for name in part["fields"]]
-        return [name for entry in names for name in ([entry] if isinstance(entry, str) else entry)]
-
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         given: dict[str, Any] = super().get_changeform_initial_data(request)
         return {"metrics": default_metrics(), **given}
 
     def save_model(self, request: HttpRequest, obj: EvaluationRun, form: Any, change: bool) -> None:
         evaluation_run.delay_on_commit(obj.pk)
-
-    def response_add(
-        self, request: HttpRequest, obj: EvaluationRun, post_url_continue: str | None = None
-    ) -> HttpResponse:
-        self.message_user(request, format_html(gettext("Started: {}. This page follows it."), object_link(obj)))
-        return redirect(admin_url(obj, "change", obj.pk))
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

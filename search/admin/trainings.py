@@ -10,15 +10,14 @@ from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from catalog.admin.base import NOTHING, admin_url, error_text, may, object_link, table
+from catalog.admin.base import NOTHING, error_text, may, object_link, table
 from catalog.admin.filters import collection_filter
-from catalog.admin.jobs import JobAdmin
+from catalog.admin.jobs import StartedJobAdmin
 from catalog.errors import LookalikeError
 from catalog.jobs import JobState
 from search.activations import BEFORE, index_of, training_activate, training_deactivate
@@ -38,7 +37,9 @@ def figure(value: Any) -> str:
 
 
 @admin.register(TrainingRun)
-class TrainingRunAdmin(JobAdmin):
+class TrainingRunAdmin(StartedJobAdmin):
+    start_form = FinetuneForm
+    start_fieldsets = FIELDSETS
     list_display = ("name", "kind", "collection", "base", "progress", "frozen_shown", "best_shown", "when")
     list_filter = ("state", "kind", collection_filter())
     list_select_related = ("collection", "base", "result")
@@ -56,27 +57,9 @@ class TrainingRunAdmin(JobAdmin):
         (_("Times"), {"fields": (("created", "created_by"), ("started", "finished"), "took")}),
     )  # fmt: skip
 
-    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return may(request, "add", TrainingRun)
-
     def has_activate_permission(self, request: HttpRequest) -> bool:
         """It changes which index a collection is searched with."""
         return may(request, "change", SearchIndex)
-
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        if obj is not None:
-            return super().get_form(request, obj, change, **kwargs)
-        form = super().get_form(request, obj, change, **{**kwargs, "form": FinetuneForm})
-        return type("FinetuneForm", (form,), {"user": request.user})
-
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        return self.shown if obj else FIELDSETS
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        if obj is None:
-            return ()
-        names: list[Any] = [name for _title, part in self.shown for name in part["fields"]]
-        return [name for entry in names for name in ([entry] if isinstance(entry, str) else entry)]
 
     def save_model(self, request: HttpRequest, obj: TrainingRun, form: Any, change: bool) -> None:
         training_run.delay_on_commit(obj.pk)
@@ -92,12 +75,6 @@ class TrainingRunAdmin(JobAdmin):
                 self.delete_model(request, run)
             else:
                 self.message_user(request, gettext("Kept: %s is in use.") % run, messages.WARNING)
-
-    def response_add(
-        self, request: HttpRequest, obj: TrainingRun, post_url_continue: str | None = None
-    ) -> HttpResponse:
-        self.message_user(request, format_html(gettext("Started: {}. This page follows it."), object_link(obj)))
-        return redirect(admin_url(obj, "change", obj.pk))
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
