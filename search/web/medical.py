@@ -90,21 +90,22 @@ def chooser(subject: UploadedQuery | Image, view: View) -> Chooser | None:
         offers = offers_of(name)
     except (LookalikeError, FileNotFoundError):  # the page says it where it shows the picture
         return None
-    windows = [Choice(one.value, label(one), one.value == view.window) for one in offers.windows]
+    windows = [Choice(one.value, label(one, offers.is_derived), one.value == view.window) for one in offers.windows]
     is_own = bool(view.window) and not any(choice.chosen for choice in windows)
     first = offers.frames[0] if offers.frames else 1
     own = view.window if is_own else ""
     return Chooser(offers.frames, view.frame or first, offers.total, windows, own, is_own, _note(offers))
 
 
-def label(offer: Offer) -> str:
-    """``Lung (-600 / 1500)``."""
+def label(offer: Offer, is_derived: bool = False) -> str:
+    """``Lung (-600 / 1500)``. ``is_derived``: the file had no window, so that none is as stored."""
     from catalog.dicom.windows import PRESET_NAMES
 
     if offer.is_preset:
         name = _(PRESET_NAMES[offer.name])
     elif not offer.value:
         name = _("As stored: %(name)s") % {"name": offer.name} if offer.name else _("As stored")
+        name = _("Derived") if is_derived else name
     else:
         name = offer.name or _("Stored %(number)s") % {"number": offer.value.partition(":")[2]}
     if offer.window is None:

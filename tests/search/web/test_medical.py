@@ -63,6 +63,15 @@ def test_the_query_offers_its_frames_and_windows(client: Client, asked: Uploaded
     assert len(page.all("article", class_="hit")) == 5
 
 
+def test_a_window_that_the_file_has_not_is_not_called_stored(client: Client, scans: Collection) -> None:
+    data = volume("P9", 9, WindowCenter=None, WindowWidth=None)
+    client.post("/c/scans/query/", {"file": SimpleUploadedFile("x.dcm", data)})
+    page = Page(client.get(f"/c/scans/search/?query={UploadedQuery.objects.get().pk}"))
+    names = [text for _, text in page.all("option")]
+    assert any(name.startswith("Derived (") for name in names)
+    assert not any(name.startswith("As stored") for name in names)
+
+
 def test_another_frame_and_window_search_again(client: Client, asked: UploadedQuery) -> None:
     plain = client.get(f"/c/scans/search/?query={asked.pk}")
     answer = client.get(f"/c/scans/search/?query={asked.pk}&frame=3&window=bone&own=")
